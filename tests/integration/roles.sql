@@ -21,3 +21,8 @@ CREATE DATABASE bench OWNER bench;
 \connect bench
 GRANT ALL ON SCHEMA public TO PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE bench GRANT SELECT ON TABLES TO PUBLIC;
+
+-- What each test's own database is a copy of.
+CREATE DATABASE empty;
+\connect empty
+GRANT ALL ON SCHEMA public TO PUBLIC;
