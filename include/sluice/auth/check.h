@@ -71,7 +71,9 @@ struct login_terms {
     enum auth_method method;
     const char *user;
     const struct secret *secret;           /* NULL: no such user */
-    const struct scram_verifier *verifier; /* derived before from a plain secret, or NULL: derive */
+    const struct scram_verifier *verifier; /* of a plain secret, derived when the users were loaded;
+                                            * NULL: derived now, a millisecond by which a known user
+                                            * can be told from an unknown one */
     enum secret_kind usual_kind;           /* of most users here: what an unknown one looks like;
                                             * SECRET_NONE is taken as SECRET_SCRAM */
     const struct auth_key *key;

@@ -3,8 +3,11 @@
  * allocates. Structs are embedded in a login and touched by its worker; finish each with its _fini,
  * which wipes it. The user name inside the messages is ignored, as PostgreSQL does.
  *
- * A password goes through SASLprep (RFC 4013) before it is hashed: see password_prepare() in
- * src/auth/password.h for what is done with bytes outside ASCII. */
+ * Passwords are hashed as their bytes are. For ASCII that is what SASLprep (RFC 4013) makes of
+ * them, and so it is for other UTF-8 that NFKC normalisation leaves alone (precomposed letters of
+ * any script). A plain password with characters that NFKC changes (a micro sign, a superscript two,
+ * a no-break space) matches only peers that do not normalise either; PostgreSQL does. Store such a
+ * user's SCRAM secret instead, which needs no hashing here. */
 #ifndef SLUICE_AUTH_SCRAM_H
 #define SLUICE_AUTH_SCRAM_H
 
@@ -20,9 +23,9 @@
 
 #define SCRAM_MESSAGE_BYTES_MAX 1024 /* of one message of the peer; PostgreSQL's limit too */
 #define SCRAM_NONCE_BYTES 24         /* of our nonces: 18 random bytes in base64 */
-#define SCRAM_NONCE_BYTES_MAX 256    /* of the peer's nonce, or of both together */
+#define SCRAM_NONCE_BYTES_MAX 256    /* of both nonces together */
 #define SCRAM_ITERATIONS_MAX 1000000 /* that a server may ask of us: about a second of CPU */
-#define SCRAM_TEXT_BYTES 2048
+#define SCRAM_TEXT_BYTES 2560        /* three messages of the largest size that we take */
 #define CHANNEL_BINDING_BYTES_MAX 64
 
 /* tls-server-end-point (RFC 5929): the hash of the server's certificate. bytes 0 = no TLS, or a
@@ -54,6 +57,13 @@ struct scram_message {
     size_t bytes;
 };
 
+/* The AuthMessage of RFC 5802 as it grows: client-first-bare "," server-first "," client-final-
+ * without-proof. */
+struct scram_text {
+    size_t bytes;
+    char data[SCRAM_TEXT_BYTES];
+};
+
 enum scram_server_state {
     SCRAM_SERVER_FIRST,
     SCRAM_SERVER_FINAL,
@@ -68,12 +78,10 @@ struct scram_server {
     char gs2_flag; /* 'n', 'y' or 'p' */
     struct scram_verifier verifier;
     struct channel_binding binding;
-    char own_nonce[SCRAM_NONCE_BYTES];
-    size_t first_at, first_bytes; /* server-first-message in text */
+    char own_nonce[SCRAM_NONCE_BYTES_MAX / 2 + 1];
     size_t nonce_at, nonce_bytes; /* both nonces, in text */
-    size_t text_bytes;
-    char text[SCRAM_TEXT_BYTES]; /* AuthMessage of RFC 5802 as it grows */
-    char final[48];              /* server-final-message */
+    struct scram_text text;
+    char final[48]; /* server-final-message */
     uint8_t client_key[SCRAM_KEY_BYTES];
 };
 
@@ -86,18 +94,18 @@ enum scram_client_state {
 
 struct scram_client {
     enum scram_client_state state;
-    char gs2_flag;
+    bool plus;
     struct channel_binding binding;
     const char *password;    /* borrowed, or NULL */
     struct scram_keys *keys; /* borrowed, or NULL */
+    char own_nonce[SCRAM_NONCE_BYTES_MAX / 2 + 1];
     uint8_t server_signature[SCRAM_KEY_BYTES];
-    size_t header_bytes; /* gs2-header in front of the AuthMessage */
-    size_t text_bytes;
-    char text[SCRAM_TEXT_BYTES];
+    size_t header_bytes; /* gs2-header, in text in front of the AuthMessage */
+    struct scram_text text;
 };
 
-/* Fills 24 printable random characters (no ending zero). False if there is no randomness. */
-bool scram_nonce(char nonce[SCRAM_NONCE_BYTES]);
+/* Writes 24 printable random characters and an ending zero. False if there is no randomness. */
+bool scram_nonce(char nonce[SCRAM_NONCE_BYTES + 1]);
 
 /* The salt of a user who has no stored one, the same in every call with the same key. */
 bool scram_salt(const struct auth_key *key, const char *user, uint8_t salt[SCRAM_SALT_BYTES]);
@@ -119,10 +127,11 @@ bool scram_check_password(const struct scram_verifier *verifier, const char *pas
 /* Starts the server role. The verifier and the binding are copied. doomed: run the whole exchange
  * and fail (unknown user). plus: the client chose SCRAM-SHA-256-PLUS (binding then has bytes).
  * A binding with bytes also means that PLUS was offered, so that a client which says that we did
- * not offer it is refused (downgrade). */
+ * not offer it is refused (downgrade). The nonce is copied: printable, at most half of
+ * SCRAM_NONCE_BYTES_MAX, never used before (scram_nonce). */
 void scram_server_init(struct scram_server *server, const struct scram_verifier *verifier,
                        bool doomed, bool plus, const struct channel_binding *binding,
-                       const char nonce[SCRAM_NONCE_BYTES]);
+                       const char *nonce);
 void scram_server_fini(struct scram_server *server);
 
 /* Takes client-first, then client-final (bytes from the network, any length and content). Sets
@@ -139,8 +148,7 @@ void scram_server_keys(const struct scram_server *server, struct scram_keys *key
  * iterations match, else derived and overwritten. With keys alone, other salt or iterations fail.
  * plus: we chose SCRAM-SHA-256-PLUS. */
 void scram_client_init(struct scram_client *client, const char *password, struct scram_keys *keys,
-                       bool plus, const struct channel_binding *binding,
-                       const char nonce[SCRAM_NONCE_BYTES]);
+                       bool plus, const struct channel_binding *binding, const char *nonce);
 void scram_client_fini(struct scram_client *client);
 
 /* Makes client-first. */
