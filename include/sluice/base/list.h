@@ -17,7 +17,7 @@ struct list {
     size_t length;
 };
 
-#define container_of(pointer, type, member)                                                        \
+#define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void list_init(struct list *list)
@@ -96,8 +96,8 @@ static inline struct list_node *list_pop_front(struct list *list)
 }
 
 /* Walks the list; the member named by `node` may be removed (and freed) by the body. */
-#define LIST_EACH_SAFE(list, node, following)                                                      \
-    for (struct list_node *node = (list)->head.next, *following = node->next;                      \
+#define LIST_EACH_SAFE(list, node, following)                                 \
+    for (struct list_node *node = (list)->head.next, *following = node->next; \
          node != &(list)->head; node = following, following = node->next)
 
 #endif

@@ -1,0 +1,107 @@
+/* stream: the bytes of one connection, ours to a client or to a server. It only moves bytes and
+ * says that there is something to do; its owner then reads and writes in one place ("push
+ * readiness, pull messages"). Embedded in its owner; belongs to the thread of its loop.
+ *
+ * Readiness is edge-triggered: `readable` stays set until a read finds nothing more, so an owner
+ * that cannot take bytes now just does not read, which costs no system call, and reads later. What
+ * the peer does not take at once is kept in `out`, which has memory only while it holds bytes.
+ *
+ * Errors come by one way only: stream_read() returns -1. A failed write makes the stream readable
+ * so that the owner finds what the peer said last, and then the error. */
+#ifndef SLUICE_NET_STREAM_H
+#define SLUICE_NET_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sluice/base/buffer.h"
+#include "sluice/net/loop.h"
+
+struct event;
+struct sockaddr;
+
+enum stream_ready {
+    STREAM_READABLE = 1 << 0,  /* there are bytes, or the end */
+    STREAM_DRAINED = 1 << 1,   /* all that was kept in `out` has been taken */
+    STREAM_CONNECTED = 1 << 2, /* stream_connect() ended; stream->error says how */
+};
+
+struct stream {
+    struct loop *loop;
+    /* Called from the loop, never from inside a stream_ call; may close the stream. */
+    void (*ready)(struct stream *stream, unsigned what);
+    struct event *read_event;
+    struct event *write_event; /* made when first needed */
+    struct task again;
+    struct buffer out;
+    int fd;
+    int error;        /* errno of what failed; 0 while well, and at a clean end */
+    bool readable;    /* a read may find something */
+    bool peer_closed; /* the end has been seen coming behind what can be read */
+    bool connecting;
+    bool blocked;       /* waits for the peer to take what is in `out` */
+    bool connected_now; /* STREAM_CONNECTED is still to be said */
+};
+
+/* Socket options that the settings give; 0 = the system's default. */
+struct stream_options {
+    bool keepalive;
+    int keepalive_count, keepalive_idle_s, keepalive_interval_s;
+    int user_timeout_ms;
+    int socket_buffer_bytes;
+};
+
+/* Applies them to a TCP socket, with TCP_NODELAY; does nothing to a Unix socket. */
+void stream_tune(int fd, const struct stream_options *options);
+
+/* Takes over a connected, non-blocking socket. */
+void stream_open(struct stream *stream, struct loop *loop, int fd,
+                 void (*ready)(struct stream *stream, unsigned what));
+
+/* Starts to connect; ends in STREAM_CONNECTED, never inside this call. */
+void stream_connect(struct stream *stream, struct loop *loop, const struct sockaddr *address,
+                    unsigned address_size, const struct stream_options *options,
+                    void (*ready)(struct stream *stream, unsigned what));
+
+/* Closes the socket and drops what was not sent. Safe for a zeroed or closed stream. */
+void stream_close(struct stream *stream);
+
+static inline bool stream_is_open(const struct stream *stream)
+{
+    return stream->fd > 0;
+}
+
+/* Reads at most size bytes. Returns how many (> 0), 0 when there is nothing now, -1 at the end of
+ * the stream (error == 0) or when it broke (error != 0). */
+ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size);
+
+/* Keeps bytes to be sent by the next stream_write() or stream_flush(). */
+void stream_queue(struct stream *stream, const void *bytes, size_t length);
+
+/* Sends what is kept and then these bytes, in one system call as far as the peer takes them; keeps
+ * the rest. */
+void stream_write(struct stream *stream, const void *bytes, size_t length);
+
+static inline void stream_flush(struct stream *stream)
+{
+    stream_write(stream, NULL, 0);
+}
+
+/* Bytes that the peer has not taken yet. */
+static inline size_t stream_pending(const struct stream *stream)
+{
+    return buffer_length(&stream->out);
+}
+
+/* Has ready(STREAM_READABLE) called at the end of this turn or in the next one: for an owner that
+ * stops reading although it could go on, so that others get their turn. */
+void stream_again(struct stream *stream);
+
+/* Takes the stream off its loop, so that its owner may be sent to another thread by mailbox, and
+ * puts it on that thread's loop. */
+void stream_detach(struct stream *stream);
+void stream_attach(struct stream *stream, struct loop *loop);
+
+#endif

@@ -1,0 +1,55 @@
+/* pg_server: a server that speaks PostgreSQL's protocol: opening (names, sockets, login), our own
+ * questions (check, reset, rollback), cancelling. While it is leased the proxy reads and writes its
+ * stream itself and keeps the members below true. Belongs to its pool's worker. */
+#ifndef SLUICE_POOL_PG_SERVER_H
+#define SLUICE_POOL_PG_SERVER_H
+
+#include "sluice/pool/pool.h"
+#include "sluice/wire/pg_pipeline.h"
+
+struct pg_login;
+struct pg_cancel;
+
+enum pg_question {
+    PG_QUESTION_NONE,
+    PG_QUESTION_CONNECT_QUERY,
+    PG_QUESTION_CHECK,
+    PG_QUESTION_RESET,
+    PG_QUESTION_ROLLBACK,
+};
+
+struct pg_server {
+    struct server base;
+    struct pg_pipeline pipeline; /* what it still owes */
+    struct params *params;       /* what it last reported */
+    struct buffer in;            /* the first bytes of a message whose rest has not come */
+    uint32_t body_left;          /* of a message that is passed on or skipped in pieces */
+    char status;                 /* of the last ReadyForQuery: I, T or E */
+    enum pg_question question;   /* what we have asked ourselves */
+    struct pg_login *login;      /* while connecting and logging in */
+    struct pg_cancel *cancel;    /* a cancel request is under way: not to be lent before it ends */
+    uint32_t process_id, secret; /* BackendKeyData */
+    char question_error[6];      /* SQLSTATE of what the question led to; "" = none */
+};
+
+extern const struct server_kind pg_server_kind;
+
+/* What the stream of a server calls. */
+void pg_server_stream_ready(struct stream *stream, unsigned what);
+
+static inline struct pg_server *pg_server_of(struct server *server)
+{
+    return container_of(server, struct pg_server, base);
+}
+
+/* Asks the server to cancel what it runs. Does nothing when a request is under way already. */
+void pg_server_cancel(struct pg_server *pg);
+
+/* Takes account of a ParameterStatus (body without type and length); false when malformed. */
+bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);
+
+/* The client is done and the server free of requests: gives it back, after a cancel request that is
+ * still under way has ended. */
+void pg_server_give_back(struct pg_server *pg);
+
+#endif

@@ -1,0 +1,183 @@
+/* pool: the servers to one place as one user, and who waits for them. A pool as a whole is a struct
+ * pool_totals (registry.h); struct pool is the part of it that one worker has, and belongs to that
+ * worker. struct pools is all parts of one worker.
+ *
+ * A client takes a server with pool_take(), or waits with pool_wait() and is called back at the end
+ * of a later turn. Parts lend each other idle servers: at the end of a turn in which something
+ * changed, a part publishes how long its first waiter waits and how many servers idle it has
+ * (pool_totals.sights), asks a part that has one, or gives to a part whose client waits longer. */
+#ifndef SLUICE_POOL_POOL_H
+#define SLUICE_POOL_POOL_H
+
+#include <uthash.h>
+
+#include "sluice/auth/scram.h"
+#include "sluice/conf/sections.h"
+#include "sluice/net/resolver.h"
+#include "sluice/pool/params.h"
+#include "sluice/pool/registry.h"
+#include "sluice/pool/server.h"
+
+#define PRIORITIES 10
+#define PRIORITY_STEP_US US_PER_S
+
+/* Why no server can be had: what the server said, or our own words in the same form. */
+struct pool_failure {
+    char sqlstate[6];
+    char message[512];
+    char detail[256];
+    char hint[256];
+};
+
+/* Somebody in the queue; embedded in a client. */
+struct waiter {
+    struct list_node node;
+    uint64_t since_us;
+    uint8_t priority;
+    /* Exactly one of the two is called, at the end of a turn; the waiter is off the queue then. */
+    void (*granted)(struct waiter *waiter, struct server *server);
+    void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
+};
+
+/* The settings that decide, resolved for this pool from the worker's present conf. */
+struct pool_settings {
+    enum pool_mode mode;
+    int64_t size, size_min, size_reserve, waiting_max;
+    uint8_t priority;
+    uint64_t reserve_timeout_us, lifetime_us, idle_timeout_us;
+    uint64_t query_wait_timeout_us;
+    uint64_t query_timeout_us, transaction_timeout_us, idle_transaction_timeout_us;
+    uint64_t client_idle_timeout_us;
+};
+
+/* All parts of one worker, and what they need of it. */
+struct pools {
+    struct loop *loop;
+    struct mailbox *mailbox;
+    unsigned worker;
+    struct registry *registry;
+    struct resolver *resolver;
+    const struct conf *conf; /* the worker's; changed by pools_configure() */
+    struct pool *by_key;     /* hash */
+    struct params_set params;
+    struct mail nudge;
+    _Atomic bool nudged;                  /* any thread: the nudge is on its way */
+    bool paused;                          /* PAUSE: nothing is lent */
+    bool closing;                         /* shutting down: servers are closed when free */
+    void (*emptied)(struct pools *pools); /* told when, paused or closing, no server is in use */
+};
+
+struct pool {
+    UT_hash_handle hh; /* key: "database NUL user NUL replication" */
+    char *key;
+    size_t key_bytes;
+    struct pools *pools;
+    struct pool_totals *totals;
+    const struct server_kind *kind;
+    const struct conf_database *database;  /* of pools->conf; NULL when a reload dropped it */
+    const char *database_name, *user_name; /* of totals */
+    struct pool_settings settings;
+
+    struct list servers[SERVER_STATE_COUNT];
+    struct list waiters[PRIORITIES];
+    size_t waiting;
+    size_t clients; /* logged in here */
+    struct task settle;
+    struct timer timer; /* back-off, reserve: settle again then */
+    struct mail ask;    /* to a sibling part: lend me an idle server; belongs to it while asking */
+    bool asking;
+    unsigned asked_worker;
+    bool paused, disabled;
+
+    uint64_t backoff_us; /* 0 while logins work */
+    uint64_t retry_at_us;
+    struct pool_failure failure;
+
+    struct scram_keys keys; /* proven by a client or derived from a password: logs us in */
+    struct params *welcome; /* what the last server that logged in reported; NULL before */
+    size_t next_host;
+    uint64_t used_us; /* last time that a client was here */
+
+    struct counters counters;
+};
+
+/* Sets up the lists of a new part whose other members are filled. */
+void pool_init(struct pool *pool);
+
+void pools_init(struct pools *pools);
+void pools_fini(struct pools *pools); /* all servers closed, all parts freed */
+
+/* Takes up a new conf: settings, limits, and servers that must be replaced. */
+void pools_configure(struct pools *pools, const struct conf *conf);
+
+/* Any thread: has the worker call pools_nudged(). */
+void pools_nudge(struct pools *pools);
+
+/* PAUSE, RESUME and shutting down. */
+void pools_pause(struct pools *pools, bool paused);
+void pools_close_idle(struct pools *pools);
+
+/* Servers that a client uses or that still have something to finish. */
+size_t pools_busy(const struct pools *pools);
+
+/* Opens what min_pool_size asks of databases with a user of their own. */
+void pools_warm(struct pools *pools, const struct server_kind *kind);
+
+/* The part of a pool on this worker, made when new; NULL only when find_only. The worker must be
+ * one of the pool's (registry_pool_here). */
+struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
+                       const char *user, bool replication);
+
+/* A server for a client that may have one at once: none waits before it and one is idle. Else NULL.
+ * It is leased: give it back with pool_release(), pool_drain() or server_close(). */
+struct server *pool_take(struct pool *pool);
+
+/* Joins the queue. Returns false, with the failure, when the queue is full or servers cannot be had
+ * now. waiter->granted, refused and priority are set. */
+bool pool_wait(struct pool *pool, struct waiter *waiter, const struct pool_failure **failure);
+
+/* Leaves the queue; does nothing when not in it. */
+void pool_unwait(struct pool *pool, struct waiter *waiter);
+
+/* Gives back a server that is clean but for session state; mode says what is done about that. */
+void pool_release(struct server *server);
+
+/* Gives back a server in the middle of something: it is cancelled and finished there, or closed. */
+void pool_drain(struct server *server);
+
+/* A client came or left. */
+void pool_client_joined(struct pool *pool);
+void pool_client_left(struct pool *pool);
+
+/* Called by server kinds: a connect or login failed. Closes the server; waiters are told when no
+ * other server can serve them. */
+void pool_login_failed(struct server *server, const struct pool_failure *failure);
+
+/* A login worked. */
+void pool_login_worked(struct server *server);
+
+/* Takes the right to open one more server, within all limits; a server that closes gives it back.
+ */
+bool pool_slot_take(struct pool *pool, int64_t size);
+void pool_slot_give(struct pool *pool);
+
+/* The first in the queue, or NULL. A level of priority counts as PRIORITY_STEP_US of waiting, so
+ * who waits rises and nobody starves. */
+struct waiter *pool_first_waiter(const struct pool *pool);
+
+/* An idle server that may be used now, leased by nobody yet; closes or checks those that may not.
+ */
+struct server *pool_fresh_idle(struct pool *pool);
+
+/* Between parts (pool_share.c). Publishes what the others need to know; asks for a server, or lends
+ * one that nobody here wants. */
+void pool_share(struct pool *pool);
+
+/* Lends an idle server to a part whose first waiter has waited clearly longer than `first` here.
+ * True when it did. */
+bool pool_lend_longer(struct pool *pool, const struct waiter *first);
+
+/* Has the part look again, at the end of the turn, at who waits and what is idle. */
+void pool_stir(struct pool *pool);
+
+#endif

@@ -1,0 +1,95 @@
+/* registry: what all workers share about pools: how many servers and clients there are of what, and
+ * which worker wants one. One per process, made by the main thread before the workers start. The
+ * tables are behind a mutex that is taken at logins and by the console, never by a query; the
+ * numbers are atomics. */
+#ifndef SLUICE_POOL_REGISTRY_H
+#define SLUICE_POOL_REGISTRY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sluice/net/mailbox.h"
+#include "sluice/stat/counters.h"
+
+#define WORKERS_MAX 64
+
+/* How many there may be of something, over all workers. */
+struct limit {
+    _Atomic int64_t used;
+    _Atomic int64_t max;              /* 0 = no limit */
+    _Atomic uint64_t wanted_since_us; /* somebody waits for one since then; 0 = nobody */
+};
+
+/* Takes one if there is one left. */
+bool limit_take(struct limit *limit);
+
+/* Gives it back. True when somebody wants one, who has to be nudged. */
+bool limit_give(struct limit *limit);
+
+/* Says that one is wanted, since when. True when nobody wanted one yet. */
+bool limit_want(struct limit *limit, uint64_t since_us);
+
+/* What is counted for one database or one user of the settings. Never freed before the registry. */
+struct usage {
+    struct limit servers;
+    struct limit clients;
+};
+
+/* How one worker's part of a pool looks to the others. Written by that worker; one who lends it a
+ * server sets waiting_since_us to 0, so that nobody else does. */
+struct pool_sight {
+    _Atomic uint64_t waiting_since_us; /* of the first in the queue; 0 = nobody waits */
+    _Atomic uint32_t idle;             /* servers that nobody uses */
+} __attribute__((aligned(64)));
+
+struct pool;
+
+/* A pool as a whole; each of its workers has a struct pool of its own. */
+struct pool_totals {
+    struct pool_totals *next; /* the registry's list; under the mutex */
+    char *database, *user;
+    bool replication;
+    unsigned holders;        /* parts; under the mutex */
+    _Atomic int64_t servers; /* open or being opened, all workers */
+    struct usage *database_usage, *user_usage;
+    unsigned first_worker, part_count; /* parts are on workers first_worker + i modulo all */
+    _Atomic(struct pool *)
+        parts[WORKERS_MAX]; /* by worker; what is inside belongs to that worker */
+    struct pool_sight sights[WORKERS_MAX];
+};
+
+struct pools;
+
+struct registry {
+    pthread_mutex_t mutex;
+    struct usage_entry *databases, *users; /* hashes */
+    struct pool_totals *totals;
+    unsigned worker_count;
+    struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
+    struct limit clients;               /* max_client_conn */
+    _Atomic uint64_t next_id;           /* of clients and servers, for people */
+};
+
+void registry_init(struct registry *registry, unsigned worker_count);
+void registry_fini(struct registry *registry);
+
+/* Finds or makes; valid as long as the registry. */
+struct usage *registry_database(struct registry *registry, const char *name);
+struct usage *registry_user(struct registry *registry, const char *name);
+
+/* The totals of a pool, made when new; each call is undone by registry_pool_drop(). size: its
+ * pool_size, which decides over how many workers a new pool spreads. */
+struct pool_totals *registry_pool(struct registry *registry, const char *database, const char *user,
+                                  bool replication, int64_t size);
+void registry_pool_drop(struct registry *registry, struct pool_totals *totals);
+
+/* True when this worker has a part in the pool; else *home is a worker that has. */
+bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,
+                        unsigned worker, unsigned *home);
+
+/* Has every other worker look whether it can give up, or now use, a server (pools_nudged). */
+void registry_nudge(struct registry *registry, unsigned from_worker);
+
+#endif

@@ -1,0 +1,58 @@
+/* pg_pipeline: which replies a server still owes. Each request that was sent is noted in order,
+ * each reply ticks off what it answers; when nothing is owed and the server is not in a
+ * transaction, it is free. This is the one place that knows how requests and replies correspond
+ * (protocol documentation, "Message Flow": extended query, pipelining, COPY, errors). Pure; belongs
+ * to its server's thread. */
+#ifndef SLUICE_WIRE_PG_PIPELINE_H
+#define SLUICE_WIRE_PG_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Requests owed at most; an owner stops reading its client until there are fewer. */
+#define PG_PIPELINE_MAX 65536u
+
+struct pg_pipeline {
+    uint8_t *owed; /* ring of enum pg_frontend, flagged; NULL while nothing was owed yet */
+    uint32_t first, count, size;
+    bool copy_in;         /* the server reads COPY data: a Sync sent meanwhile is void */
+    bool copy_both;       /* the server streams both ways (replication) */
+    bool skip_until_sync; /* an error: the server ignores requests up to the next Sync */
+};
+
+/* What a reply means to the owner. */
+enum pg_verdict {
+    PG_PASS,       /* relay it */
+    PG_SWALLOW,    /* it answers a request that the client did not send */
+    PG_UNEXPECTED, /* no request is owed such a reply: the server is out of step */
+};
+
+void pg_pipeline_fini(struct pg_pipeline *pipeline);
+
+/* Forgets all; keeps the memory. */
+void pg_pipeline_clear(struct pg_pipeline *pipeline);
+
+/* Notes a request of the frontend as it is sent. own: sent by Sluice itself, so that its reply is
+ * swallowed. Messages that are owed no reply (CopyData, Flush, Terminate) need not be noted. */
+void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own);
+
+/* Takes account of a reply. status: the byte in a ReadyForQuery. */
+enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type);
+
+/* True when the server owes nothing. */
+static inline bool pg_pipeline_idle(const struct pg_pipeline *pipeline)
+{
+    return pipeline->count == 0 && !pipeline->copy_both;
+}
+
+static inline bool pg_pipeline_full(const struct pg_pipeline *pipeline)
+{
+    return pipeline->count >= PG_PIPELINE_MAX;
+}
+
+/* How many ReadyForQuery the client still has to get, and whether requests without a Sync follow
+ * the last of them: what has to be said to a client whose server is lost. */
+size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail);
+
+#endif

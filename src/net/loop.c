@@ -1,0 +1,113 @@
+#include "sluice/net/loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "sluice/base/ensure.h"
+#include "sluice/base/memory.h"
+
+static void loop_arm(struct loop *loop)
+{
+    struct heap_node *first = heap_first(&loop->timers);
+    struct timeval wait;
+    uint64_t wait_us;
+
+    if (!first) {
+        if (loop->timer_event_us)
+            event_del(loop->timer_event);
+        loop->timer_event_us = 0;
+        return;
+    }
+    if (loop->timer_event_us == first->key)
+        return;
+    wait_us = first->key > clock_us() ? first->key - clock_us() : 0;
+    wait.tv_sec = (time_t)(wait_us / US_PER_S);
+    wait.tv_usec = (suseconds_t)(wait_us % US_PER_S);
+    event_add(loop->timer_event, &wait);
+    loop->timer_event_us = first->key;
+}
+
+static void loop_expire(evutil_socket_t fd, short what, void *argument)
+{
+    struct loop *loop = argument;
+    struct heap_node *first;
+
+    loop->timer_event_us = 0;
+    while ((first = heap_first(&loop->timers)) && first->key <= loop_now_us(loop)) {
+        struct timer *timer = container_of(first, struct timer, node);
+
+        heap_remove(&loop->timers, first);
+        timer->expired(timer);
+    }
+}
+
+void loop_init(struct loop *loop)
+{
+    struct event_config *config = event_config_new();
+
+    /* A loop belongs to one thread, so libevent's own locks would only cost. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_require_features(config, EV_FEATURE_ET);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    ensure(loop->base);
+    loop->timer_event = event_new(loop->base, -1, 0, loop_expire, loop);
+    ensure(loop->timer_event);
+    list_init(&loop->deferred);
+    loop->scratch = memory_new(LOOP_SCRATCH_BYTES);
+}
+
+void loop_fini(struct loop *loop)
+{
+    heap_fini(&loop->timers);
+    event_free(loop->timer_event);
+    event_base_free(loop->base);
+    buffer_cache_fini(&loop->buffers);
+    free(loop->scratch);
+}
+
+static void loop_run_deferred(struct loop *loop)
+{
+    size_t count = loop->deferred.length;
+
+    while (count-- > 0) {
+        struct list_node *node = list_pop_front(&loop->deferred);
+        struct task *task;
+
+        if (!node)
+            return;
+        task = container_of(node, struct task, node);
+        task->run(task);
+    }
+}
+
+void loop_turn(struct loop *loop)
+{
+    int flags = EVLOOP_ONCE | (list_contains_any(&loop->deferred) ? EVLOOP_NONBLOCK : 0);
+
+    loop->now_us = 0;
+    loop_arm(loop);
+    ensure(event_base_loop(loop->base, flags) >= 0);
+    loop_run_deferred(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->stopping)
+        loop_turn(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopping = true;
+}
+
+void timer_set(struct loop *loop, struct timer *timer, uint64_t due_us)
+{
+    heap_set(&loop->timers, &timer->node, due_us);
+}
+
+void timer_cancel(struct loop *loop, struct timer *timer)
+{
+    heap_remove(&loop->timers, &timer->node);
+}

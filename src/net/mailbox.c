@@ -1,0 +1,63 @@
+#include "sluice/net/mailbox.h"
+
+#include <event2/event.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "sluice/base/ensure.h"
+
+static void mailbox_receive(evutil_socket_t fd, short what, void *argument)
+{
+    struct mailbox *mailbox = argument;
+    struct mail *mail, *next, *oldest = NULL;
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) < 0) {
+        /* Nothing to do: a spurious wake. */
+    }
+    mail = atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
+    for (; mail; mail = next) {
+        next = mail->next;
+        mail->next = oldest;
+        oldest = mail;
+    }
+    for (mail = oldest; mail; mail = next) {
+        next = mail->next;
+        mail->deliver(mail, mailbox->receiver);
+    }
+}
+
+void mailbox_init(struct mailbox *mailbox, struct loop *loop, void *receiver)
+{
+    atomic_init(&mailbox->newest, NULL);
+    mailbox->receiver = receiver;
+    mailbox->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ensure(mailbox->wake_fd >= 0);
+    mailbox->wake_event =
+        event_new(loop->base, mailbox->wake_fd, EV_READ | EV_PERSIST, mailbox_receive, mailbox);
+    ensure(mailbox->wake_event);
+    event_add(mailbox->wake_event, NULL);
+}
+
+void mailbox_fini(struct mailbox *mailbox)
+{
+    event_free(mailbox->wake_event);
+    close(mailbox->wake_fd);
+}
+
+void mailbox_send(struct mailbox *mailbox, struct mail *mail)
+{
+    struct mail *newest = atomic_load_explicit(&mailbox->newest, memory_order_relaxed);
+
+    do {
+        mail->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&mailbox->newest, &newest, mail,
+                                                    memory_order_release, memory_order_relaxed));
+    if (!newest) {
+        uint64_t one = 1;
+
+        if (write(mailbox->wake_fd, &one, sizeof(one)) < 0) {
+            /* The counter is full, so the receiver is awake. */
+        }
+    }
+}

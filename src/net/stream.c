@@ -1,0 +1,280 @@
+#include "sluice/net/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "sluice/base/ensure.h"
+
+static void option_set(int fd, int level, int option, int value)
+{
+    if (value > 0)
+        setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+void stream_tune(int fd, const struct stream_options *options)
+{
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain == AF_UNIX)
+        return;
+    option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    option_set(fd, SOL_SOCKET, SO_RCVBUF, options->socket_buffer_bytes);
+    option_set(fd, SOL_SOCKET, SO_SNDBUF, options->socket_buffer_bytes);
+    option_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout_ms);
+    if (!options->keepalive)
+        return;
+    option_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    option_set(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
+    option_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, options->keepalive_idle_s);
+    option_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, options->keepalive_interval_s);
+}
+
+static void stream_read_event(evutil_socket_t fd, short what, void *argument)
+{
+    struct stream *stream = argument;
+
+    stream->readable = true;
+    if (what & EV_CLOSED)
+        stream->peer_closed = true;
+    stream->ready(stream, STREAM_READABLE);
+}
+
+static void stream_watch_reads(struct stream *stream)
+{
+    stream->read_event =
+        event_new(stream->loop->base, stream->fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
+                  stream_read_event, stream);
+    ensure(stream->read_event);
+    ensure(event_add(stream->read_event, NULL) == 0);
+}
+
+static void stream_connect_end(struct stream *stream)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        error = errno;
+    stream->connecting = false;
+    stream->error = error;
+    event_del(stream->write_event);
+    if (error == 0)
+        stream_watch_reads(stream);
+    stream->ready(stream, STREAM_CONNECTED);
+}
+
+static void stream_write_event(evutil_socket_t fd, short what, void *argument)
+{
+    struct stream *stream = argument;
+
+    if (stream->connecting) {
+        stream_connect_end(stream);
+        return;
+    }
+    stream->blocked = false;
+    stream_flush(stream);
+    if (stream->blocked || stream->error)
+        return;
+    event_del(stream->write_event);
+    stream->ready(stream, STREAM_DRAINED);
+}
+
+static void stream_watch_writes(struct stream *stream)
+{
+    if (!stream->write_event) {
+        stream->write_event = event_new(stream->loop->base, stream->fd,
+                                        EV_WRITE | EV_ET | EV_PERSIST, stream_write_event, stream);
+        ensure(stream->write_event);
+    }
+    ensure(event_add(stream->write_event, NULL) == 0);
+}
+
+static void stream_run_again(struct task *task)
+{
+    struct stream *stream = container_of(task, struct stream, again);
+    bool connected_now = stream->connected_now;
+
+    stream->connected_now = false;
+    stream->ready(stream, connected_now ? STREAM_CONNECTED : STREAM_READABLE);
+}
+
+static void stream_init(struct stream *stream, struct loop *loop, int fd,
+                        void (*ready)(struct stream *stream, unsigned what))
+{
+    memset(stream, 0, sizeof(*stream));
+    stream->loop = loop;
+    stream->fd = fd;
+    stream->ready = ready;
+    stream->again.run = stream_run_again;
+}
+
+void stream_open(struct stream *stream, struct loop *loop, int fd,
+                 void (*ready)(struct stream *stream, unsigned what))
+{
+    stream_init(stream, loop, fd, ready);
+    stream_watch_reads(stream);
+}
+
+void stream_connect(struct stream *stream, struct loop *loop, const struct sockaddr *address,
+                    unsigned address_size, const struct stream_options *options,
+                    void (*ready)(struct stream *stream, unsigned what))
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    stream_init(stream, loop, fd, ready);
+    if (fd >= 0) {
+        stream_tune(fd, options);
+        if (connect(fd, address, address_size) == 0) {
+            stream_watch_reads(stream);
+        } else if (errno == EINPROGRESS) {
+            stream->connecting = true;
+            stream_watch_writes(stream);
+            return;
+        } else {
+            stream->error = errno;
+        }
+    } else {
+        stream->error = errno;
+        stream->fd = 0;
+    }
+    stream->connected_now = true;
+    loop_defer(loop, &stream->again);
+}
+
+static void stream_unwatch(struct stream *stream)
+{
+    if (stream->read_event)
+        event_free(stream->read_event);
+    if (stream->write_event)
+        event_free(stream->write_event);
+    stream->read_event = stream->write_event = NULL;
+    loop_undefer(stream->loop, &stream->again);
+}
+
+void stream_close(struct stream *stream)
+{
+    if (!stream->loop)
+        return;
+    stream_unwatch(stream);
+    buffer_clear(&stream->out, &stream->loop->buffers);
+    if (stream->fd > 0)
+        close(stream->fd);
+    stream->fd = 0;
+    stream->loop = NULL;
+    stream->readable = stream->blocked = stream->connecting = false;
+}
+
+ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
+{
+    ssize_t got;
+
+    if (!stream->readable)
+        return 0;
+    do {
+        got = recv(stream->fd, bytes, size, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        /* A short read has emptied the socket: what comes later is announced by a new edge. */
+        if ((size_t)got < size && !stream->peer_closed && !stream->error)
+            stream->readable = false;
+        return got;
+    }
+    if (got == 0)
+        return -1;
+    if (errno == EAGAIN && !stream->error) {
+        stream->readable = false;
+        return 0;
+    }
+    if (!stream->error)
+        stream->error = errno;
+    return -1;
+}
+
+void stream_queue(struct stream *stream, const void *bytes, size_t length)
+{
+    if (stream->error)
+        return;
+    buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
+}
+
+static void stream_break(struct stream *stream, int error)
+{
+    stream->error = error;
+    stream->blocked = false;
+    buffer_clear(&stream->out, &stream->loop->buffers);
+    stream->readable = true;
+    stream_again(stream);
+}
+
+void stream_write(struct stream *stream, const void *bytes, size_t length)
+{
+    struct msghdr message = {0};
+    struct iovec pieces[2];
+    size_t kept = stream_pending(stream);
+    ssize_t sent;
+
+    if (stream->error || kept + length == 0)
+        return;
+    if (stream->blocked || stream->connecting) {
+        buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
+        return;
+    }
+    message.msg_iov = pieces;
+    if (kept > 0)
+        pieces[message.msg_iovlen++] = (struct iovec){buffer_bytes(&stream->out), kept};
+    if (length > 0)
+        pieces[message.msg_iovlen++] = (struct iovec){(void *)(uintptr_t)bytes, length};
+    do {
+        sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        if (errno != EAGAIN) {
+            stream_break(stream, errno);
+            return;
+        }
+        sent = 0;
+    }
+    if (kept > 0) {
+        size_t from_kept = (size_t)sent < kept ? (size_t)sent : kept;
+
+        buffer_consume(&stream->out, &stream->loop->buffers, from_kept);
+        sent -= (ssize_t)from_kept;
+    }
+    buffer_append(&stream->out, &stream->loop->buffers, (const uint8_t *)bytes + sent,
+                  length - (size_t)sent);
+    if (stream_pending(stream) > 0) {
+        stream->blocked = true;
+        stream_watch_writes(stream);
+    }
+}
+
+void stream_again(struct stream *stream)
+{
+    loop_defer(stream->loop, &stream->again);
+}
+
+void stream_detach(struct stream *stream)
+{
+    ensure(!stream->connecting);
+    stream_unwatch(stream);
+    stream->loop = NULL;
+}
+
+void stream_attach(struct stream *stream, struct loop *loop)
+{
+    stream->loop = loop;
+    stream_watch_reads(stream);
+    if (stream_pending(stream) > 0) {
+        stream->blocked = true;
+        stream_watch_writes(stream);
+    }
+    if (stream->readable || stream->peer_closed)
+        stream_again(stream);
+}

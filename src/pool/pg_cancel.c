@@ -1,0 +1,95 @@
+#include "pg_cancel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
+
+#define CANCEL_TIME_MAX_US (10 * US_PER_S)
+
+struct pg_cancel {
+    struct stream stream;
+    struct loop *loop;
+    struct pg_server *pg; /* NULL when it was closed meanwhile */
+    struct timer timer;
+    void (*done)(struct pg_server *pg);
+    uint8_t request[16];
+};
+
+static void cancel_end(struct pg_cancel *cancel)
+{
+    struct pg_server *pg = cancel->pg;
+    void (*done)(struct pg_server * pg) = cancel->done;
+
+    timer_cancel(cancel->loop, &cancel->timer);
+    stream_close(&cancel->stream);
+    free(cancel);
+    if (pg) {
+        pg->cancel = NULL;
+        done(pg);
+    }
+}
+
+static void cancel_ready(struct stream *stream, unsigned what)
+{
+    struct pg_cancel *cancel = container_of(stream, struct pg_cancel, stream);
+    uint8_t byte;
+
+    if (what & STREAM_CONNECTED) {
+        if (stream->error) {
+            cancel_end(cancel);
+            return;
+        }
+        stream_write(stream, cancel->request, sizeof(cancel->request));
+        return;
+    }
+    /* Nothing but the end is expected; bytes of a confused server are ignored. */
+    for (;;) {
+        ssize_t got = stream_read(stream, &byte, 1);
+
+        if (got < 0) {
+            cancel_end(cancel);
+            return;
+        }
+        if (got == 0)
+            return;
+    }
+}
+
+static void cancel_expired(struct timer *timer)
+{
+    cancel_end(container_of(timer, struct pg_cancel, timer));
+}
+
+void pg_cancel_start(struct pg_server *pg, void (*done)(struct pg_server *pg))
+{
+    struct pg_cancel *cancel = memory_new(sizeof(*cancel));
+    struct pools *pools = pg->base.pool->pools;
+    struct stream_options options = {0};
+
+    ensure(!pg->cancel);
+    cancel->loop = pools->loop;
+    cancel->pg = pg;
+    cancel->done = done;
+    cancel->timer.expired = cancel_expired;
+    pg_put_u32(cancel->request, sizeof(cancel->request));
+    pg_put_u32(cancel->request + 4, PG_REQUEST_CANCEL);
+    pg_put_u32(cancel->request + 8, pg->process_id);
+    pg_put_u32(cancel->request + 12, pg->secret);
+    pg->cancel = cancel;
+    counter_add(&pg->base.pool->counters.cancel_count, 1);
+    timer_set(cancel->loop, &cancel->timer,
+              loop_now_us(cancel->loop) + (pools->conf->cancel_wait_timeout_us
+                                               ? pools->conf->cancel_wait_timeout_us
+                                               : CANCEL_TIME_MAX_US));
+    stream_connect(&cancel->stream, cancel->loop, &pg->base.address.any, pg->base.address_bytes,
+                   &options, cancel_ready);
+}
+
+void pg_cancel_abandon(struct pg_server *pg)
+{
+    if (pg->cancel)
+        pg->cancel->pg = NULL;
+    pg->cancel = NULL;
+}

@@ -1,0 +1,15 @@
+/* pg_cancel: one CancelRequest to a server, on a connection of its own (protocol documentation,
+ * "Canceling Requests in Progress"). It ends when the server closes that connection: from then on
+ * the request cannot hit a later statement. Part of pg_server; same thread. */
+#ifndef SLUICE_POOL_PG_CANCEL_H
+#define SLUICE_POOL_PG_CANCEL_H
+
+#include "sluice/pool/pg_server.h"
+
+/* Starts; pg->cancel is set until done(pg) is called, or pg_cancel_abandon(). */
+void pg_cancel_start(struct pg_server *pg, void (*done)(struct pg_server *pg));
+
+/* The server is being closed: the request goes on by itself, done() is not called. */
+void pg_cancel_abandon(struct pg_server *pg);
+
+#endif

@@ -1,0 +1,417 @@
+#include "pg_login.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/auth/answer.h"
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
+
+#define ADDRESSES_MAX RESOLVER_ADDRESSES_MAX
+#define STARTUP_BYTES 4096
+#define REPLY_BYTES 2048
+
+struct pg_login {
+    struct conf_list hosts; /* of the conf held below */
+    const struct conf *conf;
+    size_t host, hosts_left;
+    struct address addresses[ADDRESSES_MAX];
+    unsigned address_count, address;
+    struct resolver_question *question; /* under way, or NULL */
+    struct secret secret;
+    struct answer_terms terms;
+    struct login_answer answer;
+    struct pool_failure failure; /* the last one: what is told when nothing is left to try */
+};
+
+static void login_try_next(struct pg_server *pg);
+
+static void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
+{
+    va_list list;
+
+    memset(failure, 0, sizeof(*failure));
+    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
+    va_start(list, format);
+    vsnprintf(failure->message, sizeof(failure->message), format, list);
+    va_end(list);
+}
+
+void pg_login_free(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+
+    if (!login)
+        return;
+    if (login->question)
+        login->question->asker = NULL;
+    login_answer_fini(&login->answer);
+    conf_drop(login->conf);
+    secret_wipe(login, sizeof(*login));
+    free(login);
+    pg->login = NULL;
+}
+
+/* The connection could not be used; whether another address may be tried decides the caller. */
+static void login_fail(struct pg_server *pg)
+{
+    struct pool_failure failure = pg->login->failure;
+
+    pool_login_failed(&pg->base, &failure);
+}
+
+static void login_connect(struct pg_server *pg, socklen_t bytes)
+{
+    const struct conf *conf = pg->base.pool->pools->conf;
+    struct stream_options options = {
+        .keepalive = conf->tcp_keepalive,
+        .keepalive_count = (int)conf->tcp_keepcnt,
+        .keepalive_idle_s = (int)(conf->tcp_keepidle_us / US_PER_S),
+        .keepalive_interval_s = (int)(conf->tcp_keepintvl_us / US_PER_S),
+        .user_timeout_ms = (int)(conf->tcp_user_timeout_us / US_PER_MS),
+        .socket_buffer_bytes = (int)conf->tcp_socket_buffer_bytes,
+    };
+
+    pg->base.address_bytes = bytes;
+    stream_connect(&pg->base.stream, pg->base.pool->pools->loop, &pg->base.address.any, bytes,
+                   &options, pg_server_stream_ready);
+}
+
+static void login_resolved(struct resolver_question *question)
+{
+    struct pg_server *pg = question->asker;
+
+    if (pg) {
+        struct pg_login *login = pg->login;
+
+        login->question = NULL;
+        memcpy(login->addresses, question->addresses, sizeof(login->addresses));
+        login->address_count = question->count;
+        login->address = 0;
+        if (question->error)
+            failure_set(&login->failure, "08001",
+                        "could not translate host name \"%s\" to address: %s", question->name,
+                        question->error);
+        login_try_next(pg);
+    }
+    free(question);
+}
+
+static void login_resolve(struct pg_server *pg, const char *host)
+{
+    struct pools *pools = pg->base.pool->pools;
+    struct resolver_question *question = memory_new(sizeof(*question));
+
+    snprintf(question->name, sizeof(question->name), "%s", host);
+    question->asker = pg;
+    question->done = login_resolved;
+    pg->login->question = question;
+    resolver_ask(pools->resolver, question, pools->mailbox);
+}
+
+/* Connects to host. False when there is nothing to connect to; login->failure says why. */
+static bool login_try_host(struct pg_server *pg, const char *host)
+{
+    struct pg_login *login = pg->login;
+    uint16_t port = (uint16_t)pg->base.pool->database->port;
+    struct address numeric;
+
+    pg->base.host = host;
+    if (host[0] == '/' || host[0] == '@') {
+        char path[512];
+        socklen_t bytes;
+
+        snprintf(path, sizeof(path), "%s/.s.PGSQL.%u", host, port);
+        bytes = address_unix(path, &pg->base.address.unix_path);
+        if (bytes == 0) {
+            failure_set(&login->failure, "08001", "Unix-domain socket path \"%s\" is too long",
+                        path);
+            return false;
+        }
+        login_connect(pg, bytes);
+        return true;
+    }
+    if (address_parse(host, port, &numeric)) {
+        login->addresses[0] = numeric;
+        login->address_count = 1;
+        login->address = 0;
+        login_try_next(pg);
+        return true;
+    }
+    login_resolve(pg, host);
+    return true;
+}
+
+/* Connects to the next address of the host, else to the next host, else gives up. */
+static void login_try_next(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    uint16_t port = (uint16_t)pg->base.pool->database->port;
+
+    if (login->address < login->address_count) {
+        struct address *address = &login->addresses[login->address++];
+
+        if (address->family == AF_INET)
+            address->ipv4.sin_port = htons(port);
+        else
+            address->ipv6.sin6_port = htons(port);
+        memcpy(&pg->base.address, address, address_size(address));
+        login_connect(pg, address_size(address));
+        return;
+    }
+    while (login->hosts_left > 0) {
+        const char *host = login->hosts.items[login->host];
+
+        login->hosts_left--;
+        login->host = (login->host + 1) % login->hosts.count;
+        login->address = login->address_count = 0;
+        if (login_try_host(pg, host))
+            return;
+    }
+    login_fail(pg);
+}
+
+/* What to log in with: the database's password, the auth_file's secret, or what a client proved. */
+static void login_prepare(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    struct pool *pool = pg->base.pool;
+    const struct conf_user *user = conf_find_user(login->conf, pool->user_name);
+    const char *password = pool->database->password;
+
+    if (!password && user)
+        password = user->secret;
+    secret_parse(&login->secret, password ? password : "");
+    login->terms = (struct answer_terms){
+        .user = pool->user_name,
+        .secret = &login->secret,
+        .keys = &pool->keys,
+    };
+    login_answer_init(&login->answer, &login->terms);
+}
+
+void pg_login_open(struct pool *pool)
+{
+    struct pg_server *pg = memory_new(sizeof(*pg));
+    struct pg_login *login = memory_new(sizeof(*login));
+    const struct conf *conf = pool->pools->conf;
+
+    pg->login = login;
+    pg->status = 'I';
+    pg->params = params_empty(&pool->pools->params);
+    server_init(&pg->base, pool, &pg_server_kind);
+    login->conf = conf_hold(conf);
+    login->hosts = conf_database_hosts(conf, pool->database);
+    login->hosts_left = login->hosts.count;
+    if (login->hosts.count > 0 && pool->database->load_balance_hosts != LOAD_BALANCE_HOSTS_DISABLE)
+        login->host = pool->next_host++ % login->hosts.count;
+    failure_set(&login->failure, "08001",
+                "database \"%s\" has no host: give it one in [databases], or set unix_socket_dir",
+                pool->database_name);
+    login_prepare(pg);
+    login_try_next(pg);
+}
+
+static void startup_option(struct pg_writer *writer, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    pg_write_text(writer, name);
+    pg_write_text(writer, value);
+}
+
+static void login_send_startup(struct pg_server *pg)
+{
+    uint8_t bytes[STARTUP_BYTES];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+    const struct pool *pool = pg->base.pool;
+    const struct conf_database *database = pool->database;
+
+    pg_begin(&writer, 0);
+    pg_write_u32(&writer, PG_PROTOCOL_3_0);
+    startup_option(&writer, "user", pool->user_name);
+    startup_option(&writer, "database", conf_database_dbname(database, pool->database_name));
+    startup_option(&writer, "client_encoding", database->client_encoding);
+    startup_option(&writer, "datestyle", database->datestyle);
+    startup_option(&writer, "timezone", database->timezone);
+    startup_option(&writer, "application_name", database->application_name);
+    pg_write_u8(&writer, 0);
+    pg_end(&writer);
+    ensure(!writer.failed);
+    stream_write(&pg->base.stream, bytes, writer.length);
+}
+
+static void login_describe_address(struct pg_server *pg, char *text, size_t size)
+{
+    char host[ADDRESS_TEXT_BYTES];
+    struct address address = address_from(&pg->base.address.any);
+
+    if (address.family == AF_UNIX)
+        snprintf(text, size, "on socket \"%s/.s.PGSQL.%u\"", pg->base.host,
+                 (unsigned)pg->base.pool->database->port);
+    else
+        snprintf(text, size, "at \"%s\" (%s), port %u", pg->base.host, address_text(&address, host),
+                 address_port(&address));
+}
+
+void pg_login_lost(struct pg_server *pg, const char *why)
+{
+    char where[256];
+
+    if (!pg->base.pool->database) {
+        failure_set(&pg->login->failure, "3D000", "the database was removed from the settings");
+        login_fail(pg);
+        return;
+    }
+    login_describe_address(pg, where, sizeof(where));
+    failure_set(&pg->login->failure, "08001", "connection to server %s failed: %s", where, why);
+    if (pg->base.state == SERVER_LOGIN) {
+        login_fail(pg);
+        return;
+    }
+    stream_close(&pg->base.stream);
+    login_try_next(pg);
+}
+
+void pg_login_connected(struct pg_server *pg)
+{
+    struct server *server = &pg->base;
+
+    if (server->stream.error) {
+        pg_login_lost(pg, strerror(server->stream.error));
+        return;
+    }
+    if (!server->pool->database) {
+        pg_login_lost(pg, "");
+        return;
+    }
+    server_move(server, SERVER_LOGIN);
+    if (server->pool->pools->conf->log_connections)
+        server_log(server, LOG_LEVEL_INFO, "new connection to server");
+    login_send_startup(pg);
+}
+
+static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t length)
+{
+    struct pg_login *login = pg->login;
+    struct login_reply reply = {0};
+
+    if (length < 4) {
+        failure_set(&login->failure, "08P01", "the server sent a malformed authentication request");
+        login_fail(pg);
+        return false;
+    }
+    switch (login_answer_step(&login->answer, pg_u32(body), body + 4, length - 4, &reply)) {
+    case LOGIN_SEND:
+        if (reply.bytes > 0) {
+            uint8_t header[PG_HEADER_BYTES] = {PG_PASSWORD};
+
+            pg_put_u32(header + 1, (uint32_t)reply.bytes + 4);
+            stream_queue(&pg->base.stream, header, sizeof(header));
+            stream_write(&pg->base.stream, reply.data, reply.bytes);
+        }
+        return true;
+    case LOGIN_OK:
+        return true;
+    case LOGIN_FAILED:
+        break;
+    }
+    failure_set(&login->failure,
+                login->answer.error.sqlstate ? login->answer.error.sqlstate : "08006", "%s",
+                login->answer.error.message);
+    snprintf(login->failure.detail, sizeof(login->failure.detail), "%s",
+             login->answer.error.detail);
+    login_fail(pg);
+    return false;
+}
+
+static bool login_refused(struct pg_server *pg, const uint8_t *body, size_t length)
+{
+    struct pool_failure *failure = &pg->login->failure;
+    struct pg_error error;
+
+    pg_error_parse(body, length, &error);
+    failure_set(failure, strlen(error.sqlstate) == 5 ? error.sqlstate : "08006", "%s",
+                error.message[0] ? error.message : "the server refused the connection");
+    snprintf(failure->detail, sizeof(failure->detail), "%s", error.detail);
+    snprintf(failure->hint, sizeof(failure->hint), "%s", error.hint);
+    login_fail(pg);
+    return false;
+}
+
+/* Logged in, and the connect_query has run if there is one. */
+static bool login_done(struct pg_server *pg)
+{
+    struct pool *pool = pg->base.pool;
+
+    pg_login_free(pg);
+    pg->question = PG_QUESTION_NONE;
+    params_drop(&pool->pools->params, pool->welcome);
+    pool->welcome = params_hold(pg->params);
+    pool_login_worked(&pg->base);
+    return server_ready(&pg->base);
+}
+
+static bool login_ready_for_query(struct pg_server *pg)
+{
+    const struct conf_database *database = pg->base.pool->database;
+
+    if (pg->question == PG_QUESTION_NONE && database && database->connect_query &&
+        database->connect_query[0]) {
+        size_t bytes = strlen(database->connect_query) + 16;
+        uint8_t *query = memory_new(bytes);
+        struct pg_writer writer = pg_writer_of(query, bytes);
+
+        pg_write_query(&writer, database->connect_query);
+        stream_write(&pg->base.stream, query, writer.length);
+        free(query);
+        pg->question = PG_QUESTION_CONNECT_QUERY;
+        return true;
+    }
+    return login_done(pg);
+}
+
+bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, size_t length)
+{
+    switch (type) {
+    case PG_AUTHENTICATION:
+        return login_authenticate(pg, body, length);
+    case PG_PARAMETER_STATUS:
+        if (pg_server_parameter(pg, body, length))
+            return true;
+        break;
+    case PG_BACKEND_KEY:
+        if (length < 8)
+            break;
+        pg->process_id = pg_u32(body);
+        pg->secret = pg_u32(body + 4);
+        return true;
+    case PG_ERROR:
+        return login_refused(pg, body, length);
+    case PG_READY:
+        return login_ready_for_query(pg);
+    case PG_NOTICE:
+    case PG_NEGOTIATE_VERSION:
+    case PG_NOTIFICATION:
+        return true;
+    case PG_ROW_DESCRIPTION:
+    case PG_DATA_ROW:
+    case PG_COMMAND_COMPLETE:
+    case PG_EMPTY_QUERY:
+        if (pg->question == PG_QUESTION_CONNECT_QUERY)
+            return true;
+        break;
+    default:
+        break;
+    }
+    failure_set(&pg->login->failure, "08P01",
+                "the server broke the protocol during login (message type 0x%02x)", type);
+    login_fail(pg);
+    return false;
+}

@@ -1,0 +1,24 @@
+/* pg_login: how a PostgreSQL server is opened: its hosts in turn, names, sockets, authentication.
+ * Part of pg_server; same owner, same thread. */
+#ifndef SLUICE_POOL_PG_LOGIN_H
+#define SLUICE_POOL_PG_LOGIN_H
+
+#include "sluice/pool/pg_server.h"
+
+/* Makes a server that connects and logs in. Ends in pool_login_failed() (perhaps at once), or in
+ * server_ready(). */
+void pg_login_open(struct pool *pool);
+
+/* The stream's STREAM_CONNECTED. */
+void pg_login_connected(struct pg_server *pg);
+
+/* One whole message of the server while it logs in. False: the server has been closed. */
+bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, size_t length);
+
+/* The connection broke: tries the next address, or fails. */
+void pg_login_lost(struct pg_server *pg, const char *why);
+
+/* Releases what the login holds; safe when there is none. */
+void pg_login_free(struct pg_server *pg);
+
+#endif

@@ -1,0 +1,352 @@
+#include "sluice/pool/pg_server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pg_cancel.h"
+#include "pg_login.h"
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
+
+/* Messages that we must see whole while we ask ourselves; none that matters comes near it. */
+#define MESSAGE_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
+/* Reads of one server in one turn, while it finishes what a lost client asked. */
+#define READS_PER_TURN 8
+
+static bool drain_go_on(struct pg_server *pg);
+
+bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length)
+{
+    struct pg_reader reader = pg_reader_of(body, length);
+    const char *name = pg_read_text(&reader);
+    const char *value = pg_read_text(&reader);
+
+    if (reader.failed)
+        return false;
+    pg->params = params_with(&pg->base.pool->pools->params, pg->params, name, value);
+    return true;
+}
+
+static void server_ask(struct pg_server *pg, enum pg_question question, const char *query)
+{
+    size_t bytes = strlen(query) + 16;
+    uint8_t *message = memory_new(bytes);
+    struct pg_writer writer = pg_writer_of(message, bytes);
+
+    pg_write_query(&writer, query);
+    pg->question = question;
+    pg->question_error[0] = '\0';
+    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+    stream_write(&pg->base.stream, message, writer.length);
+    free(message);
+}
+
+static void server_check(struct server *server)
+{
+    const char *query = server->pool->pools->conf->server_check_query;
+
+    server_ask(pg_server_of(server), PG_QUESTION_CHECK, strcmp(query, "<empty>") == 0 ? "" : query);
+}
+
+static bool server_reset(struct server *server)
+{
+    const struct pool *pool = server->pool;
+    const struct conf *conf = pool->pools->conf;
+
+    if (!conf->server_reset_query[0] || server->close_needed ||
+        (pool->settings.mode != POOL_MODE_SESSION && !conf->server_reset_query_always))
+        return false;
+    server_ask(pg_server_of(server), PG_QUESTION_RESET, conf->server_reset_query);
+    return true;
+}
+
+/* A question of ours has been answered: the server is in its starting state, or of no use. Like the
+ * functions below returns false when the server has been closed. */
+static bool question_answered(struct pg_server *pg)
+{
+    enum pg_question question = pg->question;
+
+    pg->question = PG_QUESTION_NONE;
+    if (pg->status != 'I') {
+        server_close(&pg->base, "in a transaction after a question of our own");
+        return false;
+    }
+    if (pg->question_error[0] && question != PG_QUESTION_CHECK) {
+        server_close(&pg->base, question == PG_QUESTION_RESET ? "server_reset_query failed"
+                                                              : "rollback failed");
+        return false;
+    }
+    return pg->base.state == SERVER_DRAINING ? drain_go_on(pg) : server_ready(&pg->base);
+}
+
+/* Draining: nothing may be owed, no transaction open and no cancel under way before the server is
+ * anybody's again. */
+static bool drain_go_on(struct pg_server *pg)
+{
+    if (!pg_pipeline_idle(&pg->pipeline) || pg->cancel || pg->question != PG_QUESTION_NONE)
+        return true;
+    if (pg->status != 'I') {
+        server_ask(pg, PG_QUESTION_ROLLBACK, "ROLLBACK");
+        return true;
+    }
+    if (server_reset(&pg->base)) {
+        server_move(&pg->base, SERVER_CHECKING);
+        server_watch(&pg->base);
+        return true;
+    }
+    return server_ready(&pg->base);
+}
+
+static void cancel_done(struct pg_server *pg)
+{
+    if (pg->base.state == SERVER_DRAINING)
+        drain_go_on(pg);
+}
+
+void pg_server_cancel(struct pg_server *pg)
+{
+    if (!pg->cancel)
+        pg_cancel_start(pg, cancel_done);
+}
+
+/* What makes the server end what the client began: the end of a COPY, a Sync behind requests. */
+static void drain_close_requests(struct pg_server *pg)
+{
+    uint8_t bytes[64];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+    bool open_tail;
+
+    pg_pipeline_readies(&pg->pipeline, &open_tail);
+    if (pg->pipeline.copy_in) {
+        pg_begin(&writer, PG_COPY_FAIL);
+        pg_write_text(&writer, "the client has gone");
+        pg_end(&writer);
+        pg_pipeline_sent(&pg->pipeline, PG_COPY_FAIL, true);
+        pg_pipeline_readies(&pg->pipeline, &open_tail);
+    }
+    if (open_tail) {
+        pg_begin(&writer, PG_SYNC);
+        pg_end(&writer);
+        pg_pipeline_sent(&pg->pipeline, PG_SYNC, true);
+    }
+    if (writer.length > 0)
+        stream_write(&pg->base.stream, bytes, writer.length);
+}
+
+static void server_drain(struct server *server)
+{
+    struct pg_server *pg = pg_server_of(server);
+
+    if (pg->pipeline.copy_both) {
+        server_close(server, "the client has gone from a replication stream");
+        return;
+    }
+    drain_close_requests(pg);
+    if (!pg_pipeline_idle(&pg->pipeline))
+        pg_server_cancel(pg);
+    stream_again(&server->stream);
+    drain_go_on(pg);
+}
+
+void pg_server_give_back(struct pg_server *pg)
+{
+    if (pg->cancel)
+        pool_drain(&pg->base);
+    else
+        pool_release(&pg->base);
+}
+
+static void server_free(struct server *server)
+{
+    struct pg_server *pg = pg_server_of(server);
+    struct pools *pools = server->pool->pools;
+
+    /* A polite end spares the server a log line; whether it arrives does not matter. */
+    if (stream_is_open(&server->stream) && !server->stream.connecting && !server->stream.error) {
+        static const uint8_t terminate[PG_HEADER_BYTES] = {PG_TERMINATE, 0, 0, 0, 4};
+
+        stream_write(&server->stream, terminate, sizeof(terminate));
+    }
+    stream_close(&server->stream);
+    pg_cancel_abandon(pg);
+    pg_login_free(pg);
+    pg_pipeline_fini(&pg->pipeline);
+    buffer_clear(&pg->in, &pools->loop->buffers);
+    params_drop(&pools->params, pg->params);
+    free(pg);
+}
+
+static void server_leave(struct server *server)
+{
+    struct pg_server *pg = pg_server_of(server);
+
+    ensure(pg_pipeline_idle(&pg->pipeline) && !pg->cancel);
+    pg->params = params_leave(&server->pool->pools->params, pg->params);
+}
+
+static void server_arrive(struct server *server)
+{
+    struct pg_server *pg = pg_server_of(server);
+
+    pg->params = params_join(&server->pool->pools->params, pg->params);
+}
+
+const struct server_kind pg_server_kind = {
+    .open = pg_login_open,
+    .check = server_check,
+    .reset = server_reset,
+    .drain = server_drain,
+    .free = server_free,
+    .leave = server_leave,
+    .arrive = server_arrive,
+};
+
+/* One whole message while nobody has leased the server. False: it has been closed. */
+static bool server_message(struct pg_server *pg, uint8_t type, const uint8_t *body, size_t length)
+{
+    struct pg_error error;
+
+    if (pg->login)
+        return pg_login_message(pg, type, body, length);
+    switch (type) {
+    case PG_PARAMETER_STATUS:
+        if (!pg_server_parameter(pg, body, length))
+            break;
+        return true;
+    case PG_NOTICE:
+    case PG_NOTIFICATION:
+        return true;
+    case PG_ERROR:
+        pg_error_parse(body, length, &error);
+        if (pg->base.state == SERVER_IDLE) {
+            server_close(&pg->base, error.message[0] ? error.message : "an error while idle");
+            return false;
+        }
+        memcpy(pg->question_error, strlen(error.sqlstate) == 5 ? error.sqlstate : "XX000", 6);
+        pg_pipeline_reply(&pg->pipeline, type);
+        return true;
+    case PG_READY:
+        if (length != 1 || pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
+            break;
+        pg->status = (char)body[0];
+        if (!pg_pipeline_idle(&pg->pipeline))
+            return true;
+        return pg->question != PG_QUESTION_NONE ? question_answered(pg) : drain_go_on(pg);
+    default:
+        if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
+            break;
+        /* A COPY that a lost client had only begun. */
+        if (type == PG_COPY_IN)
+            drain_close_requests(pg);
+        return true;
+    }
+    server_close(&pg->base, "the server broke the protocol");
+    return false;
+}
+
+static bool message_seen_whole(uint8_t type)
+{
+    return type != PG_DATA_ROW && type != PG_COPY_DATA && type != PG_ROW_DESCRIPTION &&
+           type != PG_FUNCTION_RESULT && type != PG_NOTICE && type != PG_NOTIFICATION;
+}
+
+/* Walks what was read: whole messages are handled, others skipped. Returns how many bytes are done
+ * with, or -1 when the server is not ours any more. */
+static ssize_t server_walk(struct pg_server *pg, const uint8_t *bytes, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        uint8_t type;
+        uint32_t body;
+
+        if (pg->body_left > 0) {
+            size_t skip = length - at < pg->body_left ? length - at : pg->body_left;
+
+            pg->body_left -= (uint32_t)skip;
+            at += skip;
+            continue;
+        }
+        if (length - at < PG_HEADER_BYTES)
+            break;
+        type = bytes[at];
+        body = pg_u32(bytes + at + 1);
+        if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
+            (message_seen_whole(type) && body > MESSAGE_BYTES_MAX)) {
+            server_close(&pg->base, "the server sent a message of impossible length");
+            return -1;
+        }
+        body -= 4;
+        if (!message_seen_whole(type) && !pg->login) {
+            if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED) {
+                server_close(&pg->base, "the server broke the protocol");
+                return -1;
+            }
+            pg->body_left = body;
+            at += PG_HEADER_BYTES;
+            continue;
+        }
+        if (body > MESSAGE_BYTES_MAX) {
+            server_close(&pg->base, "the server sent a message of impossible length");
+            return -1;
+        }
+        if (length - at - PG_HEADER_BYTES < body)
+            break;
+        at += PG_HEADER_BYTES + body;
+        if (!server_message(pg, type, bytes + at - body, body))
+            return -1;
+    }
+    return (ssize_t)at;
+}
+
+static void server_lost(struct pg_server *pg)
+{
+    const char *why =
+        pg->base.stream.error ? strerror(pg->base.stream.error) : "server conn crashed?";
+
+    if (pg->login)
+        pg_login_lost(pg,
+                      pg->base.stream.error ? why : "server closed the connection unexpectedly");
+    else
+        server_close(&pg->base, why);
+}
+
+static void server_read(struct pg_server *pg)
+{
+    struct loop *loop = pg->base.pool->pools->loop;
+
+    for (int turn = 0; turn < READS_PER_TURN; turn++) {
+        size_t kept = buffer_length(&pg->in);
+        ssize_t got, done;
+
+        if (kept > 0)
+            memcpy(loop->scratch, buffer_bytes(&pg->in), kept);
+        got = stream_read(&pg->base.stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
+        if (got == 0)
+            return;
+        if (got < 0) {
+            server_lost(pg);
+            return;
+        }
+        buffer_clear(&pg->in, &loop->buffers);
+        done = server_walk(pg, loop->scratch, kept + (size_t)got);
+        if (done < 0)
+            return;
+        buffer_append(&pg->in, &loop->buffers, loop->scratch + done,
+                      kept + (size_t)got - (size_t)done);
+    }
+    stream_again(&pg->base.stream);
+}
+
+void pg_server_stream_ready(struct stream *stream, unsigned what)
+{
+    struct server *server = container_of(stream, struct server, stream);
+
+    if (what & STREAM_CONNECTED)
+        pg_login_connected(pg_server_of(server));
+    else if (server->state == SERVER_LEASED)
+        server->holder_ready(server, what);
+    else
+        server_read(pg_server_of(server));
+}

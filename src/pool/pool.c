@@ -1,0 +1,397 @@
+#include "sluice/pool/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/log.h"
+
+/* Logins under way at most in one part, however many wait. */
+#define LOGINS_MAX 16
+#define BACKOFF_FIRST_US (100 * US_PER_MS)
+/* A waiter waits for the next attempt to connect when that is this near, else it is told at once.
+ */
+#define RETRY_NEAR_US US_PER_S
+
+bool pool_slot_take(struct pool *pool, int64_t size)
+{
+    struct pool_totals *totals = pool->totals;
+    int64_t servers = atomic_load(&totals->servers);
+
+    do {
+        if (servers >= size)
+            return false;
+    } while (!atomic_compare_exchange_weak(&totals->servers, &servers, servers + 1));
+    if (limit_take(&totals->database_usage->servers)) {
+        if (limit_take(&totals->user_usage->servers))
+            return true;
+        limit_give(&totals->database_usage->servers);
+    }
+    atomic_fetch_sub(&totals->servers, 1);
+    return false;
+}
+
+void pool_slot_give(struct pool *pool)
+{
+    struct pool_totals *totals = pool->totals;
+    bool wanted = limit_give(&totals->database_usage->servers);
+
+    wanted |= limit_give(&totals->user_usage->servers);
+    ensure(atomic_fetch_sub(&totals->servers, 1) > 0);
+    if (wanted || totals->part_count > 1) {
+        pools_nudge(pool->pools);
+        registry_nudge(pool->pools->registry, pool->pools->worker);
+    }
+}
+
+void pool_stir(struct pool *pool)
+{
+    loop_defer(pool->pools->loop, &pool->settle);
+}
+
+struct waiter *pool_first_waiter(const struct pool *pool)
+{
+    struct waiter *first = NULL;
+    uint64_t first_rank = 0;
+
+    if (pool->waiting == 0)
+        return NULL;
+    for (unsigned priority = 0; priority < PRIORITIES; priority++) {
+        struct list_node *node = list_first(&pool->waiters[priority]);
+        struct waiter *waiter;
+        uint64_t rank;
+
+        if (!node)
+            continue;
+        waiter = container_of(node, struct waiter, node);
+        rank = waiter->since_us + (PRIORITIES - priority) * PRIORITY_STEP_US;
+        if (!first || rank < first_rank) {
+            first = waiter;
+            first_rank = rank;
+        }
+    }
+    return first;
+}
+
+static bool check_due(const struct server *server)
+{
+    const struct conf *conf = server->pool->pools->conf;
+
+    return conf->server_check_query[0] &&
+           loop_now_us(server->pool->pools->loop) - server->state_since_us >
+               conf->server_check_delay_us;
+}
+
+struct server *pool_fresh_idle(struct pool *pool)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&pool->servers[SERVER_IDLE]))) {
+        struct server *server = container_of(node, struct server, node);
+
+        if (loop_now_us(pool->pools->loop) >= server->created_us + server->lifetime_us &&
+            server->lifetime_us > 0) {
+            server_close(server, "server lifetime over");
+        } else if (check_due(server)) {
+            server_move(server, SERVER_CHECKING);
+            server_watch(server);
+            server->kind->check(server);
+        } else {
+            return server;
+        }
+    }
+    return NULL;
+}
+
+static bool pool_stopped(const struct pool *pool)
+{
+    return pool->paused || pool->pools->paused || pool->pools->closing;
+}
+
+static void pool_lease(struct pool *pool, struct server *server)
+{
+    server_move(server, SERVER_LEASED);
+    counter_add(&pool->counters.server_assignment_count, 1);
+}
+
+struct server *pool_take(struct pool *pool)
+{
+    struct server *server;
+
+    if (pool->waiting > 0 || pool_stopped(pool))
+        return NULL;
+    server = pool_fresh_idle(pool);
+    if (server)
+        pool_lease(pool, server);
+    return server;
+}
+
+bool pool_wait(struct pool *pool, struct waiter *waiter, const struct pool_failure **failure)
+{
+    static const struct pool_failure full = {
+        .sqlstate = "53300",
+        .message = "too many clients are waiting for a server (max_waiting)",
+        .hint = "Try again later, or raise max_waiting or pool_size.",
+    };
+    uint64_t now_us = loop_now_us(pool->pools->loop);
+
+    if (pool->settings.waiting_max > 0 && (int64_t)pool->waiting >= pool->settings.waiting_max) {
+        counter_add(&pool->counters.refused_count, 1);
+        *failure = &full;
+        return false;
+    }
+    if (pool->backoff_us > 0 && pool->retry_at_us > now_us + RETRY_NEAR_US &&
+        atomic_load(&pool->totals->servers) == 0) {
+        *failure = &pool->failure;
+        return false;
+    }
+    ensure(waiter->priority < PRIORITIES);
+    waiter->since_us = now_us;
+    list_push_back(&pool->waiters[waiter->priority], &waiter->node);
+    pool->waiting++;
+    pool_stir(pool);
+    return true;
+}
+
+static void waiter_unlink(struct pool *pool, struct waiter *waiter)
+{
+    list_remove(&pool->waiters[waiter->priority], &waiter->node);
+    pool->waiting--;
+}
+
+void pool_unwait(struct pool *pool, struct waiter *waiter)
+{
+    if (!list_node_linked(&waiter->node))
+        return;
+    waiter_unlink(pool, waiter);
+    pool_stir(pool);
+}
+
+void pool_release(struct server *server)
+{
+    ensure(server->state == SERVER_LEASED);
+    server->holder = NULL;
+    server->holder_ready = NULL;
+    if (server->kind->reset(server)) {
+        server_move(server, SERVER_CHECKING);
+        server_watch(server);
+        return;
+    }
+    server_ready(server);
+}
+
+void pool_drain(struct server *server)
+{
+    ensure(server->state == SERVER_LEASED);
+    server->holder = NULL;
+    server->holder_ready = NULL;
+    server_move(server, SERVER_DRAINING);
+    server_watch(server);
+    server->kind->drain(server);
+}
+
+/* Refuses all who wait in this part. A waiter that is told may ask again at once, so only those who
+ * wait now are told. */
+static void pool_refuse_all(struct pool *pool, const struct pool_failure *failure)
+{
+    size_t count = pool->waiting;
+    struct waiter *waiter;
+
+    while (count-- > 0 && (waiter = pool_first_waiter(pool))) {
+        waiter_unlink(pool, waiter);
+        waiter->refused(waiter, failure);
+    }
+}
+
+void pool_login_failed(struct server *server, const struct pool_failure *failure)
+{
+    struct pool *pool = server->pool;
+    uint64_t now_us = loop_now_us(pool->pools->loop);
+    uint64_t most_us = pool->pools->conf->server_login_retry_us;
+
+    counter_add(&pool->counters.server_login_failures, 1);
+    server_log(server, LOG_LEVEL_WARNING, "login failed: %s", failure->message);
+    pool->failure = *failure;
+    pool->backoff_us = pool->backoff_us ? pool->backoff_us * 2 : BACKOFF_FIRST_US;
+    if (pool->backoff_us > most_us)
+        pool->backoff_us = most_us ? most_us : 1;
+    pool->retry_at_us = now_us + pool->backoff_us;
+    server_close(server, failure->message);
+    if (atomic_load(&pool->totals->servers) == 0)
+        pool_refuse_all(pool, &pool->failure);
+}
+
+void pool_login_worked(struct server *server)
+{
+    server->pool->backoff_us = 0;
+    counter_add(&server->pool->counters.server_login_count, 1);
+}
+
+/* Closes an idle server of another pool of this worker that counts against the same limit. */
+static bool pools_evict(struct pools *pools, const struct pool *wanting)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        struct list_node *oldest = list_last(&pool->servers[SERVER_IDLE]);
+
+        if (pool == wanting || !oldest || pool->waiting > 0 ||
+            (pool->totals->database_usage != wanting->totals->database_usage &&
+             pool->totals->user_usage != wanting->totals->user_usage))
+            continue;
+        server_close(container_of(oldest, struct server, node), "evicted for another pool");
+        return true;
+    }
+    return false;
+}
+
+static bool limit_reached(struct limit *limit)
+{
+    int64_t max = atomic_load(&limit->max);
+
+    return max > 0 && atomic_load(&limit->used) >= max;
+}
+
+/* A limit over several pools stands in the way: has somebody else make room. */
+static void pool_want(struct pool *pool, uint64_t since_us)
+{
+    struct usage *database = pool->totals->database_usage, *user = pool->totals->user_usage;
+    bool first = false;
+
+    if (limit_reached(&database->servers))
+        first |= limit_want(&database->servers, since_us);
+    if (limit_reached(&user->servers))
+        first |= limit_want(&user->servers, since_us);
+    if (first)
+        registry_nudge(pool->pools->registry, pool->pools->worker);
+}
+
+/* How many servers the pool may have now: with the reserve when somebody has waited long enough. */
+static int64_t pool_size_now(struct pool *pool, const struct waiter *first)
+{
+    uint64_t reserve_at_us;
+
+    if (!first || pool->settings.size_reserve == 0)
+        return pool->settings.size;
+    reserve_at_us = first->since_us + pool->settings.reserve_timeout_us;
+    if (loop_now_us(pool->pools->loop) >= reserve_at_us)
+        return pool->settings.size + pool->settings.size_reserve;
+    timer_set_by(pool->pools->loop, &pool->timer, reserve_at_us);
+    return pool->settings.size;
+}
+
+static bool pool_open_one(struct pool *pool, const struct waiter *first)
+{
+    int64_t size = pool_size_now(pool, first);
+
+    if (!pool_slot_take(pool, size)) {
+        if (!first || atomic_load(&pool->totals->servers) >= size)
+            return false;
+        if (!pools_evict(pool->pools, pool) || !pool_slot_take(pool, size)) {
+            pool_want(pool, first->since_us);
+            return false;
+        }
+    }
+    pool->kind->open(pool);
+    return true;
+}
+
+/* Opens servers for those who wait, and up to min_pool_size. */
+static void pool_grow(struct pool *pool)
+{
+    size_t coming = pool->servers[SERVER_CONNECTING].length + pool->servers[SERVER_LOGIN].length;
+    size_t checking = pool->servers[SERVER_CHECKING].length;
+    size_t most = pool->backoff_us > 0 ? 1 : LOGINS_MAX;
+
+    if (pool->backoff_us > 0 && loop_now_us(pool->pools->loop) < pool->retry_at_us) {
+        timer_set_by(pool->pools->loop, &pool->timer, pool->retry_at_us);
+        return;
+    }
+    while (coming < most && coming + checking < pool->waiting &&
+           pool_open_one(pool, pool_first_waiter(pool)))
+        coming++;
+    while (coming < most && pool->backoff_us == 0 &&
+           pool_slot_take(pool, pool->settings.size_min)) {
+        pool->kind->open(pool);
+        coming++;
+    }
+}
+
+/* Somebody under the same limit waits longer than anybody here: true when an idle server was given
+ * up for that. */
+static bool pool_give_way(struct pool *pool, const struct waiter *first)
+{
+    uint64_t wanted_us = atomic_load(&pool->totals->database_usage->servers.wanted_since_us);
+    uint64_t user_us = atomic_load(&pool->totals->user_usage->servers.wanted_since_us);
+    struct list_node *oldest = list_last(&pool->servers[SERVER_IDLE]);
+
+    if (user_us && (!wanted_us || user_us < wanted_us))
+        wanted_us = user_us;
+    if (!wanted_us || !oldest || (first && first->since_us <= wanted_us))
+        return false;
+    server_close(container_of(oldest, struct server, node), "evicted for another pool");
+    return true;
+}
+
+static void pool_retry(struct timer *timer)
+{
+    pool_stir(container_of(timer, struct pool, timer));
+}
+
+static void pool_settle(struct task *task)
+{
+    static const struct pool_failure gone = {
+        .sqlstate = "3D000",
+        .message = "the database has been removed from the settings",
+    };
+    struct pool *pool = container_of(task, struct pool, settle);
+    struct waiter *first = pool_first_waiter(pool);
+
+    if (!pool->database)
+        pool_refuse_all(pool, &gone);
+
+    if (pool_stopped(pool)) {
+        if (pools_busy(pool->pools) == 0 && pool->pools->emptied)
+            pool->pools->emptied(pool->pools);
+        return;
+    }
+    if (pool->database && !pool_give_way(pool, first) && !pool_lend_longer(pool, first)) {
+        struct server *server;
+        size_t turns = pool->waiting;
+
+        while (turns-- > 0 && (first = pool_first_waiter(pool)) &&
+               (server = pool_fresh_idle(pool))) {
+            pool_lease(pool, server);
+            waiter_unlink(pool, first);
+            first->granted(first, server);
+        }
+        pool_grow(pool);
+    }
+    pool_share(pool);
+}
+
+void pool_init(struct pool *pool)
+{
+    for (unsigned i = 0; i < SERVER_STATE_COUNT; i++)
+        list_init(&pool->servers[i]);
+    for (unsigned i = 0; i < PRIORITIES; i++)
+        list_init(&pool->waiters[i]);
+    pool->settle.run = pool_settle;
+    pool->timer.expired = pool_retry;
+    pool->used_us = loop_now_us(pool->pools->loop);
+}
+
+void pool_client_joined(struct pool *pool)
+{
+    pool->clients++;
+    counter_add(&pool->counters.client_login_count, 1);
+    if (pool->settings.size_min > 0)
+        pool_stir(pool);
+}
+
+void pool_client_left(struct pool *pool)
+{
+    ensure(pool->clients > 0);
+    pool->clients--;
+    pool->used_us = loop_now_us(pool->pools->loop);
+}

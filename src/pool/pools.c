@@ -1,0 +1,225 @@
+/* All parts of pools of one worker: finding them, new settings, pausing, closing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+#include "sluice/pool/pool.h"
+
+#define KEY_BYTES_MAX 2048
+
+static void nudge_delivered(struct mail *mail, void *receiver)
+{
+    struct pools *pools = container_of(mail, struct pools, nudge);
+    struct pool *pool, *following;
+
+    atomic_store(&pools->nudged, false);
+    HASH_ITER(hh, pools->by_key, pool, following)
+    if (pool->waiting > 0 || list_contains_any(&pool->servers[SERVER_IDLE]))
+        pool_stir(pool);
+}
+
+void pools_nudge(struct pools *pools)
+{
+    if (!atomic_exchange(&pools->nudged, true))
+        mailbox_send(pools->mailbox, &pools->nudge);
+}
+
+void pools_init(struct pools *pools)
+{
+    pools->nudge.deliver = nudge_delivered;
+}
+
+static void pool_free(struct pool *pool)
+{
+    struct pools *pools = pool->pools;
+
+    ensure(pool->waiting == 0 && pool->clients == 0 && !pool->asking);
+    timer_cancel(pools->loop, &pool->timer);
+    loop_undefer(pools->loop, &pool->settle);
+    HASH_DEL(pools->by_key, pool);
+    atomic_store(&pool->totals->parts[pools->worker], NULL);
+    registry_pool_drop(pools->registry, pool->totals);
+    params_drop(&pools->params, pool->welcome);
+    secret_wipe(&pool->keys, sizeof(pool->keys));
+    free(pool->key);
+    free(pool);
+}
+
+void pools_fini(struct pools *pools)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        for (unsigned state = 0; state < SERVER_STATE_COUNT; state++)
+            LIST_EACH_SAFE (&pool->servers[state], node, next)
+                server_close(container_of(node, struct server, node), "shutting down");
+    }
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        pool->asking = false;
+        pool_free(pool);
+    }
+    params_set_fini(&pools->params);
+}
+
+static void limit_set(struct limit *limit, int64_t max)
+{
+    atomic_store(&limit->max, max > 0 ? max : 0);
+}
+
+static void pool_configure(struct pool *pool)
+{
+    const struct conf *conf = pool->pools->conf;
+    const struct conf_database *database = conf_find_database(conf, pool->database_name);
+    const struct conf_user *user = conf_find_user(conf, pool->user_name);
+    struct pool_settings *settings = &pool->settings;
+
+    pool->database = database;
+    settings->mode = conf_pool_mode(conf, database, user);
+    if (pool->totals->replication)
+        settings->mode = POOL_MODE_SESSION;
+    settings->size = conf_pool_size(conf, database, user);
+    settings->size_min = database ? conf_min_pool_size(conf, database) : 0;
+    if (settings->size_min > settings->size)
+        settings->size_min = settings->size;
+    if (pool->totals->replication)
+        settings->size_min = 0;
+    settings->size_reserve = conf_reserve_pool_size(conf, database, user);
+    settings->waiting_max = conf_max_waiting(conf, database, user);
+    settings->priority = (uint8_t)conf_priority(database, user);
+    settings->reserve_timeout_us = conf->reserve_pool_timeout_us;
+    settings->lifetime_us = conf_server_lifetime_us(conf, database);
+    settings->idle_timeout_us = conf->server_idle_timeout_us;
+    settings->query_wait_timeout_us = conf_query_wait_timeout_us(conf, database, user);
+    settings->query_timeout_us = conf_query_timeout_us(conf, user);
+    settings->transaction_timeout_us = conf_transaction_timeout_us(conf, user);
+    settings->idle_transaction_timeout_us = conf_idle_transaction_timeout_us(conf, user);
+    settings->client_idle_timeout_us = conf_client_idle_timeout_us(conf, user);
+    limit_set(&pool->totals->database_usage->servers, conf_max_db_connections(conf, database));
+    limit_set(&pool->totals->user_usage->servers, conf_max_user_connections(conf, user));
+}
+
+/* Marks the servers as outdated and closes those that nobody uses. */
+static void pool_replace_servers(struct pool *pool)
+{
+    for (unsigned state = 0; state < SERVER_CLOSED; state++)
+        LIST_EACH_SAFE (&pool->servers[state], node, following) {
+            struct server *server = container_of(node, struct server, node);
+
+            server->close_needed = true;
+            if (state == SERVER_IDLE)
+                server_close(server, "replaced by newer settings");
+        }
+    pool->backoff_us = 0;
+}
+
+void pools_configure(struct pools *pools, const struct conf *conf)
+{
+    struct pool *pool, *following;
+
+    pools->conf = conf;
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        const struct conf_database *before = pool->database;
+
+        pool_configure(pool);
+        if (!conf_database_same_server(before, pool->database))
+            pool_replace_servers(pool);
+        LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
+            server_watch(container_of(node, struct server, node));
+        pool_stir(pool);
+    }
+}
+
+struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
+                       const char *user, bool replication)
+{
+    char key[KEY_BYTES_MAX];
+    size_t database_bytes = strlen(database) + 1, user_bytes = strlen(user) + 1;
+    size_t key_bytes = database_bytes + user_bytes + 1;
+    const struct conf_user *conf_user = conf_find_user(pools->conf, user);
+    struct pool *pool;
+
+    ensure(key_bytes <= sizeof(key));
+    memcpy(key, database, database_bytes);
+    memcpy(key + database_bytes, user, user_bytes);
+    key[key_bytes - 1] = replication;
+    HASH_FIND(hh, pools->by_key, key, key_bytes, pool);
+    if (pool)
+        return pool;
+    pool = memory_new(sizeof(*pool));
+    pool->key = memory_text(key, key_bytes);
+    pool->key_bytes = key_bytes;
+    pool->pools = pools;
+    pool->kind = kind;
+    pool->totals = registry_pool(
+        pools->registry, database, user, replication,
+        conf_pool_size(pools->conf, conf_find_database(pools->conf, database), conf_user));
+    pool->database_name = pool->totals->database;
+    pool->user_name = pool->totals->user;
+    pool_init(pool);
+    pool_configure(pool);
+    HASH_ADD_KEYPTR(hh, pools->by_key, pool->key, pool->key_bytes, pool);
+    atomic_store(&pool->totals->parts[pools->worker], pool);
+    if (pool->settings.size_min > 0)
+        pool_stir(pool);
+    return pool;
+}
+
+size_t pools_busy(const struct pools *pools)
+{
+    struct pool *pool, *following;
+    size_t busy = 0;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    busy += pool->servers[SERVER_LEASED].length + pool->servers[SERVER_CHECKING].length +
+            pool->servers[SERVER_DRAINING].length;
+    return busy;
+}
+
+static void pools_stir(struct pools *pools)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    pool_stir(pool);
+}
+
+void pools_pause(struct pools *pools, bool paused)
+{
+    pools->paused = paused;
+    pools_stir(pools);
+    if (paused)
+        pools_close_idle(pools);
+}
+
+void pools_close_idle(struct pools *pools)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
+        server_close(container_of(node, struct server, node), "the pool is paused or closing");
+}
+
+void pools_warm(struct pools *pools, const struct server_kind *kind)
+{
+    for (size_t i = 0; i < pools->conf->database_count; i++) {
+        const struct conf_database *database = pools->conf->databases[i];
+        const struct conf_user *user;
+        struct pool_totals *totals;
+        unsigned home;
+
+        if (!database->user || strcmp(database->name, "*") == 0 ||
+            conf_min_pool_size(pools->conf, database) == 0)
+            continue;
+        user = conf_find_user(pools->conf, database->user);
+        totals = registry_pool(pools->registry, database->name, database->user, false,
+                               conf_pool_size(pools->conf, database, user));
+        if (registry_pool_here(pools->registry, totals, pools->worker, &home))
+            pools_get(pools, kind, database->name, database->user, false);
+        registry_pool_drop(pools->registry, totals);
+    }
+}

@@ -1,0 +1,190 @@
+#include "sluice/pool/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "sluice/base/ensure.h"
+#include "sluice/base/memory.h"
+#include "sluice/pool/pool.h"
+
+/* A pool spreads over one worker for each so many servers: with fewer, clients of one worker would
+ * often wait while another one has servers idle. */
+#define SERVERS_PER_PART 4
+
+struct usage_entry {
+    UT_hash_handle hh;
+    struct usage usage;
+    char name[];
+};
+
+bool limit_take(struct limit *limit)
+{
+    int64_t used = atomic_load(&limit->used);
+
+    do {
+        int64_t max = atomic_load(&limit->max);
+
+        if (max > 0 && used >= max)
+            return false;
+    } while (!atomic_compare_exchange_weak(&limit->used, &used, used + 1));
+    return true;
+}
+
+bool limit_give(struct limit *limit)
+{
+    ensure(atomic_fetch_sub(&limit->used, 1) > 0);
+    return atomic_load(&limit->wanted_since_us) && atomic_exchange(&limit->wanted_since_us, 0);
+}
+
+bool limit_want(struct limit *limit, uint64_t since_us)
+{
+    uint64_t nobody = 0;
+
+    return atomic_compare_exchange_strong(&limit->wanted_since_us, &nobody, since_us);
+}
+
+void registry_init(struct registry *registry, unsigned worker_count)
+{
+    memset(registry, 0, sizeof(*registry));
+    ensure(worker_count >= 1 && worker_count <= WORKERS_MAX);
+    pthread_mutex_init(&registry->mutex, NULL);
+    registry->worker_count = worker_count;
+}
+
+static void usages_free(struct usage_entry **entries)
+{
+    struct usage_entry *entry, *following;
+
+    HASH_ITER(hh, *entries, entry, following)
+    {
+        HASH_DEL(*entries, entry);
+        free(entry);
+    }
+}
+
+void registry_fini(struct registry *registry)
+{
+    ensure(!registry->totals);
+    usages_free(&registry->databases);
+    usages_free(&registry->users);
+    pthread_mutex_destroy(&registry->mutex);
+}
+
+static struct usage *usage_of(struct registry *registry, struct usage_entry **entries,
+                              const char *name)
+{
+    struct usage_entry *entry;
+
+    pthread_mutex_lock(&registry->mutex);
+    HASH_FIND_STR(*entries, name, entry);
+    if (!entry) {
+        entry = memory_new(sizeof(*entry) + strlen(name) + 1);
+        strcpy(entry->name, name);
+        HASH_ADD_STR(*entries, name, entry);
+    }
+    pthread_mutex_unlock(&registry->mutex);
+    return &entry->usage;
+}
+
+struct usage *registry_database(struct registry *registry, const char *name)
+{
+    return usage_of(registry, &registry->databases, name);
+}
+
+struct usage *registry_user(struct registry *registry, const char *name)
+{
+    return usage_of(registry, &registry->users, name);
+}
+
+static struct pool_totals *totals_find(struct registry *registry, const char *database,
+                                       const char *user, bool replication)
+{
+    struct pool_totals *totals = registry->totals;
+
+    while (totals && (strcmp(totals->database, database) != 0 || strcmp(totals->user, user) != 0 ||
+                      totals->replication != replication))
+        totals = totals->next;
+    return totals;
+}
+
+static unsigned parts_for(const struct registry *registry, int64_t size)
+{
+    int64_t parts = size / SERVERS_PER_PART;
+
+    if (parts < 1)
+        return 1;
+    return parts < registry->worker_count ? (unsigned)parts : registry->worker_count;
+}
+
+static struct pool_totals *totals_new(struct registry *registry, const char *database,
+                                      const char *user, bool replication, int64_t size)
+{
+    struct pool_totals *totals = aligned_alloc(64, sizeof(*totals));
+    unsigned hash = 0;
+
+    ensure(totals);
+    memset(totals, 0, sizeof(*totals));
+    totals->database = memory_text(database, strlen(database));
+    totals->user = memory_text(user, strlen(user));
+    totals->replication = replication;
+    totals->part_count = parts_for(registry, size);
+    HASH_VALUE(totals->database, strlen(database), hash);
+    totals->first_worker = hash % registry->worker_count;
+    totals->next = registry->totals;
+    registry->totals = totals;
+    return totals;
+}
+
+struct pool_totals *registry_pool(struct registry *registry, const char *database, const char *user,
+                                  bool replication, int64_t size)
+{
+    struct usage *database_usage = registry_database(registry, database);
+    struct usage *user_usage = registry_user(registry, user);
+    struct pool_totals *totals;
+
+    pthread_mutex_lock(&registry->mutex);
+    totals = totals_find(registry, database, user, replication);
+    if (!totals) {
+        totals = totals_new(registry, database, user, replication, size);
+        totals->database_usage = database_usage;
+        totals->user_usage = user_usage;
+    }
+    totals->holders++;
+    pthread_mutex_unlock(&registry->mutex);
+    return totals;
+}
+
+void registry_pool_drop(struct registry *registry, struct pool_totals *totals)
+{
+    struct pool_totals **link = &registry->totals;
+
+    pthread_mutex_lock(&registry->mutex);
+    if (--totals->holders == 0) {
+        ensure(totals->servers == 0);
+        while (*link != totals)
+            link = &(*link)->next;
+        *link = totals->next;
+        free(totals->database);
+        free(totals->user);
+        free(totals);
+    }
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,
+                        unsigned worker, unsigned *home)
+{
+    unsigned count = registry->worker_count;
+    unsigned place = (worker + count - totals->first_worker) % count;
+
+    *home = (totals->first_worker + worker % totals->part_count) % count;
+    return place < totals->part_count;
+}
+
+void registry_nudge(struct registry *registry, unsigned from_worker)
+{
+    for (unsigned i = 0; i < registry->worker_count; i++)
+        if (i != from_worker)
+            pools_nudge(registry->workers[i]);
+}

@@ -1,0 +1,236 @@
+#include "sluice/wire/pg_pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/ensure.h"
+#include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
+
+#define OWN 0x80u
+#define FIRST_SIZE 64u
+
+void pg_pipeline_fini(struct pg_pipeline *pipeline)
+{
+    free(pipeline->owed);
+    memset(pipeline, 0, sizeof(*pipeline));
+}
+
+void pg_pipeline_clear(struct pg_pipeline *pipeline)
+{
+    pipeline->first = pipeline->count = 0;
+    pipeline->copy_in = pipeline->copy_both = pipeline->skip_until_sync = false;
+}
+
+static uint8_t owed_at(const struct pg_pipeline *pipeline, uint32_t index)
+{
+    return pipeline->owed[(pipeline->first + index) & (pipeline->size - 1)];
+}
+
+static bool copy_end(uint8_t owed)
+{
+    return (owed & (uint8_t)~OWN) == PG_COPY_DONE || (owed & (uint8_t)~OWN) == PG_COPY_FAIL;
+}
+
+static void owed_pop(struct pg_pipeline *pipeline)
+{
+    pipeline->first = (pipeline->first + 1) & (pipeline->size - 1);
+    pipeline->count--;
+}
+
+static void pipeline_grow(struct pg_pipeline *pipeline)
+{
+    uint32_t size = pipeline->size ? pipeline->size * 2 : FIRST_SIZE;
+    uint8_t *owed = memory_new(size);
+
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        owed[i] = owed_at(pipeline, i);
+    free(pipeline->owed);
+    pipeline->owed = owed;
+    pipeline->size = size;
+    pipeline->first = 0;
+}
+
+void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
+{
+    switch (type) {
+    case PG_COPY_DONE:
+    case PG_COPY_FAIL:
+        /* Owed nothing, but Syncs behind it count again. */
+        if (pipeline->copy_in) {
+            pipeline->copy_in = false;
+            return;
+        }
+        if (pipeline->count == 0 || copy_end(owed_at(pipeline, pipeline->count - 1)))
+            return; /* the server ignores it */
+        break;
+    case PG_SYNC:
+        if (pipeline->copy_in)
+            return;
+        pipeline->skip_until_sync = false;
+        break;
+    case PG_QUERY:
+    case PG_PARSE:
+    case PG_BIND:
+    case PG_DESCRIBE:
+    case PG_EXECUTE:
+    case PG_CLOSE:
+    case PG_FUNCTION_CALL:
+        pipeline->copy_in = false; /* the server ends the COPY with an error */
+        break;
+    default:
+        return;
+    }
+    if (pipeline->skip_until_sync)
+        return;
+    if (pipeline->count == pipeline->size)
+        pipeline_grow(pipeline);
+    pipeline->owed[(pipeline->first + pipeline->count) & (pipeline->size - 1)] =
+        type | (own ? OWN : 0);
+    pipeline->count++;
+}
+
+/* Drops the ends of COPYs that were not on when they arrived: the server ignores them. */
+static void pipeline_drop_copy_ends(struct pg_pipeline *pipeline)
+{
+    while (pipeline->count > 0 && copy_end(owed_at(pipeline, 0)))
+        owed_pop(pipeline);
+}
+
+/* The first request owed must be one of the types given; it is ticked off when done. */
+static enum pg_verdict pipeline_answer(struct pg_pipeline *pipeline, const char *types, bool done)
+{
+    uint8_t owed;
+
+    if (pipeline->count == 0)
+        return PG_UNEXPECTED;
+    owed = owed_at(pipeline, 0);
+    if (!strchr(types, owed & (uint8_t)~OWN))
+        return PG_UNEXPECTED;
+    if (done)
+        owed_pop(pipeline);
+    return owed & OWN ? PG_SWALLOW : PG_PASS;
+}
+
+/* CopyInResponse: the server now ignores Syncs until the client ends its COPY, so those that were
+ * sent already, behind the Execute, are void. */
+static enum pg_verdict pipeline_copy_in(struct pg_pipeline *pipeline)
+{
+    enum pg_verdict verdict = pipeline_answer(pipeline, "QE", false);
+    uint8_t owed;
+    uint32_t kept = 1;
+    uint32_t next = 1;
+
+    if (verdict == PG_UNEXPECTED)
+        return verdict;
+    pipeline->copy_in = true;
+    while (next < pipeline->count) {
+        owed = owed_at(pipeline, next) & (uint8_t)~OWN;
+        if (owed == PG_SYNC) {
+            next++;
+            continue;
+        }
+        pipeline->copy_in = false;
+        if (copy_end(owed))
+            next++;
+        break;
+    }
+    for (; next < pipeline->count; next++, kept++)
+        pipeline->owed[(pipeline->first + kept) & (pipeline->size - 1)] = owed_at(pipeline, next);
+    pipeline->count = kept;
+    return verdict;
+}
+
+static enum pg_verdict pipeline_error(struct pg_pipeline *pipeline)
+{
+    uint8_t owed;
+    bool own;
+
+    pipeline->copy_in = false;
+    if (pipeline->count == 0)
+        return PG_PASS; /* an error out of the blue: the server is about to close */
+    owed = owed_at(pipeline, 0) & (uint8_t)~OWN;
+    own = owed_at(pipeline, 0) & OWN;
+    if (owed == PG_QUERY || owed == PG_FUNCTION_CALL)
+        return own ? PG_SWALLOW : PG_PASS;
+    while (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) != PG_SYNC)
+        owed_pop(pipeline);
+    pipeline->skip_until_sync = pipeline->count == 0;
+    return PG_PASS;
+}
+
+/* ReadyForQuery ends a Query, a FunctionCall or a Sync. */
+static enum pg_verdict pipeline_ready(struct pg_pipeline *pipeline)
+{
+    enum pg_verdict verdict = pipeline_answer(pipeline, "QFS", true);
+
+    pipeline->copy_in = pipeline->copy_both = false;
+    pipeline_drop_copy_ends(pipeline);
+    return verdict;
+}
+
+enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
+{
+    pipeline_drop_copy_ends(pipeline);
+    switch (type) {
+    case PG_READY:
+        return pipeline_ready(pipeline);
+    case PG_ERROR:
+        return pipeline_error(pipeline);
+    case PG_PARSE_COMPLETE:
+        return pipeline_answer(pipeline, "P", true);
+    case PG_BIND_COMPLETE:
+        return pipeline_answer(pipeline, "B", true);
+    case PG_CLOSE_COMPLETE:
+        return pipeline_answer(pipeline, "C", true);
+    case PG_ROW_DESCRIPTION:
+    case PG_NO_DATA:
+        if (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) == PG_DESCRIBE)
+            return pipeline_answer(pipeline, "D", true);
+        return pipeline_answer(pipeline, "QE", false);
+    case PG_PARAMETER_DESCRIPTION:
+        return pipeline_answer(pipeline, "D", false);
+    case PG_DATA_ROW:
+    case PG_COPY_OUT:
+    case PG_COPY_DATA:
+    case PG_COPY_DONE:
+        return pipeline->copy_both ? PG_PASS : pipeline_answer(pipeline, "QE", false);
+    case PG_COMMAND_COMPLETE:
+    case PG_EMPTY_QUERY:
+    case PG_PORTAL_SUSPENDED:
+        if (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) == PG_EXECUTE)
+            return pipeline_answer(pipeline, "E", true);
+        return pipeline->copy_both ? PG_PASS : pipeline_answer(pipeline, "Q", false);
+    case PG_FUNCTION_RESULT:
+        return pipeline_answer(pipeline, "F", false);
+    case PG_COPY_IN:
+        return pipeline_copy_in(pipeline);
+    case PG_COPY_BOTH:
+        pipeline->copy_both = true;
+        return pipeline_answer(pipeline, "QE", false);
+    case PG_NOTICE:
+    case PG_PARAMETER_STATUS:
+    case PG_NOTIFICATION:
+        return PG_PASS;
+    default:
+        return PG_UNEXPECTED;
+    }
+}
+
+size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail)
+{
+    size_t readies = 0;
+
+    *open_tail = pipeline->skip_until_sync || pipeline->copy_both;
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        uint8_t owed = owed_at(pipeline, i);
+        uint8_t type = owed & (uint8_t)~OWN;
+        bool ends = type == PG_QUERY || type == PG_FUNCTION_CALL || type == PG_SYNC;
+
+        if (ends && !(owed & OWN))
+            readies++;
+        if (!copy_end(owed) && !(owed & OWN))
+            *open_tail = !ends;
+    }
+    return readies;
+}
