@@ -22,18 +22,15 @@ bool scram_keys_derive(struct scram_keys *keys, const char *password, uint32_t i
     bool done;
 
     ensure(salt_bytes > 0 && salt_bytes <= SCRAM_SALT_BYTES_MAX);
+    *keys = (struct scram_keys){.iterations = iterations, .salt_bytes = (uint8_t)salt_bytes};
+    memcpy(keys->salt, salt, salt_bytes);
     done = crypto_pbkdf2(password, strlen(password), salt, salt_bytes, iterations, salted) &&
            crypto_hmac(salted, sizeof(salted), "Client Key", 10, keys->client_key) &&
            crypto_hmac(salted, sizeof(salted), "Server Key", 10, keys->server_key);
     secret_wipe(salted, sizeof(salted));
-    if (!done) {
+    if (!done)
         secret_wipe(keys, sizeof(*keys));
-        return false;
-    }
-    keys->iterations = iterations;
-    keys->salt_bytes = (uint8_t)salt_bytes;
-    memcpy(keys->salt, salt, salt_bytes);
-    return true;
+    return done;
 }
 
 bool scram_stored_key(const uint8_t client_key[SCRAM_KEY_BYTES],
@@ -69,15 +66,14 @@ bool scram_verifier_from_password(struct scram_verifier *verifier, const char *p
                                   uint32_t iterations, const uint8_t *salt, size_t salt_bytes)
 {
     struct scram_keys keys;
-    bool done = scram_keys_derive(&keys, password, iterations, salt, salt_bytes) &&
-                scram_stored_key(keys.client_key, verifier->stored_key);
+    bool done;
 
-    if (done) {
-        verifier->iterations = iterations;
-        verifier->salt_bytes = (uint8_t)salt_bytes;
-        memcpy(verifier->salt, salt, salt_bytes);
-        memcpy(verifier->server_key, keys.server_key, SCRAM_KEY_BYTES);
-    }
+    *verifier =
+        (struct scram_verifier){.iterations = iterations, .salt_bytes = (uint8_t)salt_bytes};
+    done = scram_keys_derive(&keys, password, iterations, salt, salt_bytes) &&
+           scram_stored_key(keys.client_key, verifier->stored_key);
+    memcpy(verifier->salt, keys.salt, sizeof(verifier->salt));
+    memcpy(verifier->server_key, keys.server_key, SCRAM_KEY_BYTES);
     secret_wipe(&keys, sizeof(keys));
     return done;
 }
