@@ -138,13 +138,19 @@ bool fake_write(int fd, const void *bytes, size_t count)
     return true;
 }
 
+/* In one segment, as PostgreSQL would send it. */
 bool fake_write_message(int fd, char type, const void *payload, size_t count)
 {
-    unsigned char head[5] = {(unsigned char)type};
+    unsigned char *message = malloc(count + 5);
     uint32_t length = htonl((uint32_t)count + 4);
+    bool written;
 
-    memcpy(head + 1, &length, 4);
-    return fake_write(fd, head, sizeof(head)) && fake_write(fd, payload, count);
+    message[0] = (unsigned char)type;
+    memcpy(message + 1, &length, 4);
+    memcpy(message + 5, payload, count);
+    written = fake_write(fd, message, count + 5);
+    free(message);
+    return written;
 }
 
 bool fake_login(int fd)

@@ -33,13 +33,12 @@ struct sluice {
 /* Starts it and waits until it says that it is ready.
  *     sluice_start(&sluice, .settings = "pool_mode = transaction\n");
  * Default settings: auth_type = trust, one TCP address, one Unix socket, no pid file. */
-#define sluice_start(sluice, ...) \
-    sluice_start_with(sluice, &(struct sluice_options){.postgres = NULL, __VA_ARGS__})
+#define sluice_start(sluice, ...) sluice_start_with(sluice, &(struct sluice_options){__VA_ARGS__})
 void sluice_start_with(struct sluice *sluice, const struct sluice_options *options);
 
 /* Writes a new ini file for the next reload; sends nothing. */
 #define sluice_rewrite(sluice, ...) \
-    sluice_rewrite_with(sluice, &(struct sluice_options){.postgres = NULL, __VA_ARGS__})
+    sluice_rewrite_with(sluice, &(struct sluice_options){__VA_ARGS__})
 void sluice_rewrite_with(struct sluice *sluice, const struct sluice_options *options);
 
 /* Sends SIGHUP and waits until the log tells the outcome: true if the new settings are in use. */
