@@ -77,9 +77,9 @@ void secret_parse(struct secret *secret, const char *text)
     *secret = (struct secret){.kind = SECRET_PLAIN, .text = text ? text : ""};
     if (secret->text[0] == '\0')
         secret->kind = SECRET_NONE;
-    else if (is_md5(text))
+    else if (is_md5(secret->text))
         secret->kind = SECRET_MD5;
-    else if (parse_scram(text, &secret->scram))
+    else if (parse_scram(secret->text, &secret->scram))
         secret->kind = SECRET_SCRAM;
     else
         secret_wipe(&secret->scram, sizeof(secret->scram));

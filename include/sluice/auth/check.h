@@ -80,7 +80,7 @@ struct login_terms {
     uint32_t scram_iterations;
     struct channel_binding binding; /* with bytes: PLUS is offered too */
     bool identity_matches;          /* AUTH_CERT, AUTH_PEER: the certificate or the system user may
-                                     * log in as this user (auth/hba.h, ident map) */
+                                     * log in as this user (auth/ident.h) */
 };
 
 enum login_check_state {
