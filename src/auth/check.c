@@ -134,15 +134,17 @@ static bool make_up_secret(struct login_check *check)
     return true;
 }
 
+/* A secret is made up for everybody, so that it costs everybody the same. */
 static bool choose_secret(struct login_check *check)
 {
     const struct secret *secret = check->terms->secret;
 
+    if (!make_up_secret(check))
+        return false;
     check->doomed = !secret || secret->kind == SECRET_NONE ||
                     (secret->kind == SECRET_MD5 && check->terms->method == AUTH_SCRAM);
-    if (check->doomed)
-        return make_up_secret(check);
-    check->secret = *secret;
+    if (!check->doomed)
+        check->secret = *secret;
     return true;
 }
 

@@ -3,8 +3,11 @@
 #include "sluice/auth/answer.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define USER "maude"
 #define PASSWORD "pencil"
@@ -327,6 +330,35 @@ START_TEST(nothing_is_left_after_the_end)
 }
 END_TEST
 
+/* Runs it in a process of its own, which must abort. */
+static void expect_abort(void (*run)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        close(STDERR_FILENO);
+        run();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void step_after_the_end(void)
+{
+    start(&plain, NULL);
+    step(AUTH_REQUEST_OK, "", 0);
+    step(AUTH_REQUEST_OK, "", 0);
+}
+
+START_TEST(steps_out_of_turn_stop_the_process)
+{
+    expect_abort(step_after_the_end);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("answer");
@@ -348,6 +380,7 @@ int main(void)
     tcase_add_test(tcase, a_server_must_prove_itself_before_it_says_ok);
     tcase_add_test(tcase, nonsense_in_the_scram_exchange_is_refused);
     tcase_add_test(tcase, nothing_is_left_after_the_end);
+    tcase_add_test(tcase, steps_out_of_turn_stop_the_process);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

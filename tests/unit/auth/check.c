@@ -3,9 +3,12 @@
 #include "sluice/auth/check.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define USER "maude"
 #define MD5_SECRET "md5e3c0d7c53b29293d8d7663cc7dfbc6ca"
@@ -419,6 +422,49 @@ START_TEST(nothing_is_left_after_the_end)
 }
 END_TEST
 
+/* Runs it in a process of its own, which must abort. */
+static void expect_abort(void (*run)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        close(STDERR_FILENO);
+        run();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void step_before_start(void)
+{
+    login_check_init(&check, &terms);
+    step("x", 1);
+}
+
+static void start_again(void)
+{
+    start(AUTH_PLAIN, &plain);
+    login_check_start(&check, &request);
+}
+
+static void step_after_the_end(void)
+{
+    start(AUTH_PLAIN, &plain);
+    step("pencil", 7);
+    step("pencil", 7);
+}
+
+START_TEST(steps_out_of_turn_stop_the_process)
+{
+    expect_abort(step_before_start);
+    expect_abort(start_again);
+    expect_abort(step_after_the_end);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("check");
@@ -441,6 +487,7 @@ int main(void)
     tcase_add_test(tcase, a_client_may_choose_first_and_speak_later);
     tcase_add_test(tcase, a_long_name_is_cut_in_the_error);
     tcase_add_test(tcase, nothing_is_left_after_the_end);
+    tcase_add_test(tcase, steps_out_of_turn_stop_the_process);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -3,7 +3,10 @@
 #include "sluice/auth/scram.h"
 
 #include <check.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "auth/crypto.h"
 #include "auth/scram_keys.h"
@@ -367,6 +370,71 @@ START_TEST(nothing_is_left_after_the_end)
 }
 END_TEST
 
+/* Runs it in a process of its own, which must abort. */
+static void expect_abort(void (*run)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        close(STDERR_FILENO);
+        run();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void server_after_the_end(void)
+{
+    struct scram_verifier verifier = pg_verifier();
+
+    scram_server_init(&server, &verifier, false, false, &no_binding, PG_SERVER_NONCE);
+    to_server("");
+    to_server(pg.first);
+}
+
+static void server_keys_before_the_proof(void)
+{
+    struct scram_verifier verifier = pg_verifier();
+    struct scram_keys keys;
+
+    scram_server_init(&server, &verifier, false, false, &no_binding, PG_SERVER_NONCE);
+    scram_server_keys(&server, &keys);
+}
+
+static void client_before_the_start(void)
+{
+    scram_client_init(&client, "pencil", NULL, false, &no_binding, PG_CLIENT_NONCE);
+    to_client(pg.challenge);
+}
+
+static void client_twice_first(void)
+{
+    scram_client_init(&client, "pencil", NULL, false, &no_binding, PG_CLIENT_NONCE);
+    scram_client_first(&client, &reply);
+    scram_client_first(&client, &reply);
+}
+
+static void client_after_the_end(void)
+{
+    scram_client_init(&client, "pencil", NULL, false, &no_binding, PG_CLIENT_NONCE);
+    scram_client_first(&client, &reply);
+    to_client("");
+    to_client(pg.challenge);
+}
+
+START_TEST(steps_out_of_turn_stop_the_process)
+{
+    expect_abort(server_after_the_end);
+    expect_abort(server_keys_before_the_proof);
+    expect_abort(client_before_the_start);
+    expect_abort(client_twice_first);
+    expect_abort(client_after_the_end);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scram");
@@ -391,6 +459,7 @@ int main(void)
     tcase_add_test(tcase, both_roles_agree_with_nonces_of_their_own);
     tcase_add_test(tcase, client_says_whether_it_could_have_bound_the_channel);
     tcase_add_test(tcase, nothing_is_left_after_the_end);
+    tcase_add_test(tcase, steps_out_of_turn_stop_the_process);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -19,7 +19,7 @@
 #define SECRET                                                                  \
     "SCRAM-SHA-256$4096:" SALT "$buzzG04ToRLx5Zst3Zqq2tepXwRVOaeEmLC5mxfMqW0=:" \
     "2/xGuqGM9Yvdy+aPSuk1PGHXIygXMcizphjZuuhpyOQ="
-#define MUTATIONS 4000
+#define MUTATIONS 2000
 
 static const struct channel_binding no_binding, binding = {.bytes = 32};
 static struct scram_server server;
