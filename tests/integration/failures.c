@@ -90,7 +90,7 @@ START_TEST(every_request_of_a_killed_pipeline_is_answered)
     struct packet *packet = put_new();
 
     start("");
-    put_query(packet, "SELECT pg_sleep(600)");
+    put_query(packet, SQL_SLEEP);
     put_sync(put_extended(packet, "SELECT 2", NULL));
     put_query(packet, "SELECT 3");
     client_send(&client, packet);
@@ -169,7 +169,7 @@ START_TEST(clients_outlive_a_restart_of_the_server)
     client_login(&client, &sluice, "user1", "p");
     for (int i = 0; i < 3; i++) {
         ck_assert_str_eq(client_query(&client, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(I)");
-        client_send(&client, put_query(put_new(), "SELECT pg_sleep(600)"));
+        client_send(&client, put_query(put_new(), SQL_SLEEP));
         postgres_await_backends(&postgres, 1, "wait_event = 'PgSleep'");
         postgres_end(&postgres, ways[i]);
         check_failed(client_answer(&client), "Z(I)");
@@ -191,7 +191,7 @@ START_TEST(clients_outlive_the_crash_of_a_neighbouring_backend)
     sluice_start(&sluice, .postgres = &postgres,
                  .settings = "pool_mode = transaction\nserver_login_retry = 1\n");
     client_login(&client, &sluice, "user1", "p");
-    client_send(&client, put_query(put_new(), "SELECT pg_sleep(600)"));
+    client_send(&client, put_query(put_new(), SQL_SLEEP));
     postgres_await_backends(&postgres, 1, "wait_event = 'PgSleep'");
     victim = (pid_t)postgres_number(
         &postgres, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'");

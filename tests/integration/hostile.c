@@ -37,7 +37,7 @@ static const struct answer {
     ANSWER("md5 without salt", "R\0\0\0\x08\0\0\0\5"),
     ANSWER("SASL without mechanisms", "R\0\0\0\x08\0\0\0\x0a"),
     ANSWER("SASL with an unended mechanism", "R\0\0\0\x0d\0\0\0\x0aSCRAM"),
-    ANSWER("SASL with foreign mechanisms", "R\0\0\0\x11\0\0\0\x0a"
+    ANSWER("SASL with foreign mechanisms", "R\0\0\0\x10\0\0\0\x0a"
                                            "OAUTH\0\0\0"),
     ANSWER("a SASL continuation out of turn", "R\0\0\0\x0c\0\0\0\x0br=12"),
     ANSWER("SASL success out of turn", "R\0\0\0\x0c\0\0\0\x0cv=12"),

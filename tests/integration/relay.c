@@ -263,7 +263,7 @@ END_TEST
 START_TEST(a_terminated_statement_fails_and_the_next_one_works)
 {
     start(_i);
-    client_send(&client, put_query(put_new(), "SELECT pg_sleep(600)"));
+    client_send(&client, put_query(put_new(), SQL_SLEEP));
     postgres_await_backends(sluice.postgres, 1, "query LIKE '%pg_sleep%' AND state = 'active'");
     ck_assert_int_eq(postgres_terminate(sluice.postgres, "true"), 1);
     ck_assert_str_eq(client_answer(&client),

@@ -42,7 +42,7 @@ static void check_failure(const char *answer, const char *sqlstate, char state)
 START_TEST(a_statement_beyond_query_timeout_is_cancelled_on_the_server_too)
 {
     start("query_timeout = 1\n");
-    check_failure(client_query(&client, "SELECT pg_sleep(600)"), "57014", 'I');
+    check_failure(client_query(&client, SQL_SLEEP), "57014", 'I');
     postgres_await_backends(sluice.postgres, 0, "wait_event = 'PgSleep'");
     stop();
 }
@@ -67,7 +67,7 @@ START_TEST(a_statement_beyond_query_timeout_aborts_its_transaction)
     ck_assert_str_eq(client_query(&client, "CREATE TABLE t (a int)"), "C(CREATE TABLE) Z(I)");
     ck_assert_str_eq(client_query(&client, "BEGIN; INSERT INTO t VALUES (1)"),
                      "C(BEGIN) C(INSERT 0 1) Z(T)");
-    check_failure(client_query(&client, "SELECT pg_sleep(600)"), "57014", 'E');
+    check_failure(client_query(&client, SQL_SLEEP), "57014", 'E');
     check_failure(client_query(&client, "INSERT INTO t VALUES (2)"), "25P02", 'E');
     ck_assert_str_eq(client_query(&client, "COMMIT"), "C(ROLLBACK) Z(I)");
     ck_assert_str_eq(client_query(&client, "SELECT count(*) FROM t"),
@@ -95,7 +95,7 @@ START_TEST(the_server_serves_nobody_until_the_cancel_is_over)
     start("query_timeout = 1\n");
     client_login(&other, &sluice, "user1", "p");
     for (int i = 0; i < 3; i++) {
-        client_send(&client, put_query(put_new(), "SELECT pg_sleep(600)"));
+        client_send(&client, put_query(put_new(), SQL_SLEEP));
         postgres_await_backends(sluice.postgres, 1, "wait_event = 'PgSleep'");
         client_send(&other,
                     put_query(put_new(), "SELECT count(*) FROM generate_series(1, 300000)"));
@@ -117,7 +117,7 @@ START_TEST(a_user_may_have_a_query_timeout_of_its_own)
     client_login(&client, &sluice, "user1", "p");
     client_login(&other, &sluice, "user2", "p");
     client_send(&client, put_query(put_new(), "SELECT pg_sleep(2)"));
-    check_failure(client_query(&other, "SELECT pg_sleep(600)"), "57014", 'I');
+    check_failure(client_query(&other, SQL_SLEEP), "57014", 'I');
     ck_assert_str_eq(client_answer(&client), "T(pg_sleep) D() C(SELECT 1) Z(I)");
     client_close(&other);
     stop();
@@ -128,7 +128,7 @@ START_TEST(in_session_mode_too_the_statement_is_cancelled_on_the_server)
 {
     sluice_start(&sluice, .settings = "pool_mode = session\nquery_timeout = 1\n");
     client_login(&client, &sluice, "user1", "p");
-    ck_assert_ptr_nonnull(strstr(client_query(&client, "SELECT pg_sleep(600)"), "E(57014 "));
+    ck_assert_ptr_nonnull(strstr(client_query(&client, SQL_SLEEP), "E(57014 "));
     postgres_await_backends(sluice.postgres, 0, "wait_event = 'PgSleep'");
     client_close(&client);
     sluice_stop(&sluice);
@@ -185,7 +185,7 @@ START_TEST(a_transaction_beyond_transaction_timeout_is_aborted)
 {
     start("transaction_timeout = 1\n");
     ck_assert_str_eq(client_query(&client, "BEGIN"), "C(BEGIN) Z(T)");
-    check_failure(client_query(&client, "SELECT pg_sleep(600)"), "25P04", 'E');
+    check_failure(client_query(&client, SQL_SLEEP), "25P04", 'E');
     postgres_await_backends(sluice.postgres, 0, "wait_event = 'PgSleep'");
     ck_assert_str_eq(client_query(&client, "ROLLBACK"), "C(ROLLBACK) Z(I)");
     stop();

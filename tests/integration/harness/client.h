@@ -98,6 +98,9 @@ char *client_message(struct client *client);
 char *client_answer(struct client *client);
 char *client_answers(struct client *client, unsigned times);
 
+/* A statement that lasts long and describes no row before it ends. */
+#define SQL_SLEEP "DO 'BEGIN PERFORM pg_sleep(600); END'"
+
 /* send and answer at once: a simple query. */
 char *client_query(struct client *client, const char *sql);
 
