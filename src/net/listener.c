@@ -14,6 +14,7 @@
 
 /* How many connections one wake-up takes, so that a storm of them does not stop all else. */
 #define ACCEPTS_PER_TURN 64
+#define RETRY_US (200 * US_PER_MS)
 
 static int close_failed(int fd)
 {
@@ -101,8 +102,13 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
         if (fd < 0) {
             if (errno == EINTR || errno == ECONNABORTED)
                 continue;
-            if (errno != EAGAIN)
-                log_warning("accept failed: %s", strerror(errno));
+            if (errno == EAGAIN)
+                return;
+            log_warning("accept failed: %s", strerror(errno));
+            /* Out of descriptors: the connection would be announced again and again. */
+            listener_pause(listener);
+            timer_set(listener->loop, &listener->retry,
+                      loop_now_us(listener->loop) + RETRY_US);
             return;
         }
         from = address_from((const struct sockaddr *)&peer);
@@ -110,9 +116,16 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
     }
 }
 
+static void listener_retry(struct timer *timer)
+{
+    listener_resume(container_of(timer, struct listener, retry));
+}
+
 void listener_init(struct listener *listener, struct loop *loop, int fd, const char *unix_path,
                    listener_accepted *accepted, void *owner)
 {
+    listener->loop = loop;
+    listener->retry.expired = listener_retry;
     listener->fd = fd;
     listener->accepted = accepted;
     listener->owner = owner;
@@ -135,6 +148,7 @@ void listener_resume(struct listener *listener)
 
 void listener_fini(struct listener *listener)
 {
+    timer_cancel(listener->loop, &listener->retry);
     event_free(listener->event);
     close(listener->fd);
     if (listener->unix_path)

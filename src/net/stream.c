@@ -10,6 +10,19 @@
 #include <unistd.h>
 
 #include "sluice/base/ensure.h"
+#include "sluice/conf/conf.h"
+
+struct stream_options stream_options_of(const struct conf *conf)
+{
+    return (struct stream_options){
+        .keepalive = conf->tcp_keepalive,
+        .keepalive_count = (int)conf->tcp_keepcnt,
+        .keepalive_idle_s = (int)(conf->tcp_keepidle_us / US_PER_S),
+        .keepalive_interval_s = (int)(conf->tcp_keepintvl_us / US_PER_S),
+        .user_timeout_ms = (int)(conf->tcp_user_timeout_us / US_PER_MS),
+        .socket_buffer_bytes = (int)conf->tcp_socket_buffer_bytes,
+    };
+}
 
 static void option_set(int fd, int level, int option, int value)
 {

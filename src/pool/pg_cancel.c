@@ -15,7 +15,22 @@ struct pg_cancel {
     struct timer timer;
     void (*done)(struct pg_server *pg);
     uint8_t request[16];
+    struct pg_cancel_notice *notices; /* told when it ends */
+    struct pg_cancel_notice *later;   /* came while it was under way */
+    bool repeat;
 };
+
+static void notices_tell(struct pg_cancel_notice *notice)
+{
+    while (notice) {
+        struct pg_cancel_notice *next = notice->next;
+
+        notice->over(notice);
+        notice = next;
+    }
+}
+
+static void cancel_connect(struct pg_cancel *cancel);
 
 static void cancel_end(struct pg_cancel *cancel)
 {
@@ -24,6 +39,15 @@ static void cancel_end(struct pg_cancel *cancel)
 
     timer_cancel(cancel->loop, &cancel->timer);
     stream_close(&cancel->stream);
+    notices_tell(cancel->notices);
+    cancel->notices = cancel->later;
+    cancel->later = NULL;
+    if (pg && cancel->repeat && !pg_pipeline_idle(&pg->pipeline)) {
+        cancel->repeat = false;
+        cancel_connect(cancel);
+        return;
+    }
+    notices_tell(cancel->notices);
     free(cancel);
     if (pg) {
         pg->cancel = NULL;
@@ -62,11 +86,25 @@ static void cancel_expired(struct timer *timer)
     cancel_end(container_of(timer, struct pg_cancel, timer));
 }
 
-void pg_cancel_start(struct pg_server *pg, void (*done)(struct pg_server *pg))
+static void cancel_connect(struct pg_cancel *cancel)
+{
+    struct pg_server *pg = cancel->pg;
+    const struct conf *conf = pg->base.pool->pools->conf;
+    struct stream_options options = {0};
+
+    timer_set(cancel->loop, &cancel->timer,
+              loop_now_us(cancel->loop) + (conf->cancel_wait_timeout_us
+                                               ? conf->cancel_wait_timeout_us
+                                               : CANCEL_TIME_MAX_US));
+    stream_connect(&cancel->stream, cancel->loop, &pg->base.address.any, pg->base.address_bytes,
+                   &options, cancel_ready);
+}
+
+void pg_cancel_start(struct pg_server *pg, struct pg_cancel_notice *notice,
+                     void (*done)(struct pg_server *pg))
 {
     struct pg_cancel *cancel = memory_new(sizeof(*cancel));
     struct pools *pools = pg->base.pool->pools;
-    struct stream_options options = {0};
 
     ensure(!pg->cancel);
     cancel->loop = pools->loop;
@@ -79,12 +117,19 @@ void pg_cancel_start(struct pg_server *pg, void (*done)(struct pg_server *pg))
     pg_put_u32(cancel->request + 12, pg->secret);
     pg->cancel = cancel;
     counter_add(&pg->base.pool->counters.cancel_count, 1);
-    timer_set(cancel->loop, &cancel->timer,
-              loop_now_us(cancel->loop) + (pools->conf->cancel_wait_timeout_us
-                                               ? pools->conf->cancel_wait_timeout_us
-                                               : CANCEL_TIME_MAX_US));
-    stream_connect(&cancel->stream, cancel->loop, &pg->base.address.any, pg->base.address_bytes,
-                   &options, cancel_ready);
+    if (notice)
+        notice->next = NULL;
+    cancel->notices = notice;
+    cancel_connect(cancel);
+}
+
+void pg_cancel_repeat(struct pg_server *pg, struct pg_cancel_notice *notice)
+{
+    pg->cancel->repeat = true;
+    if (notice) {
+        notice->next = pg->cancel->later;
+        pg->cancel->later = notice;
+    }
 }
 
 void pg_cancel_abandon(struct pg_server *pg)

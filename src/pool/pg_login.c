@@ -68,15 +68,7 @@ static void login_fail(struct pg_server *pg)
 
 static void login_connect(struct pg_server *pg, socklen_t bytes)
 {
-    const struct conf *conf = pg->base.pool->pools->conf;
-    struct stream_options options = {
-        .keepalive = conf->tcp_keepalive,
-        .keepalive_count = (int)conf->tcp_keepcnt,
-        .keepalive_idle_s = (int)(conf->tcp_keepidle_us / US_PER_S),
-        .keepalive_interval_s = (int)(conf->tcp_keepintvl_us / US_PER_S),
-        .user_timeout_ms = (int)(conf->tcp_user_timeout_us / US_PER_MS),
-        .socket_buffer_bytes = (int)conf->tcp_socket_buffer_bytes,
-    };
+    struct stream_options options = stream_options_of(pg->base.pool->pools->conf);
 
     pg->base.address_bytes = bytes;
     stream_connect(&pg->base.stream, pg->base.pool->pools->loop, &pg->base.address.any, bytes,
@@ -352,8 +344,7 @@ static bool login_done(struct pg_server *pg)
 
     pg_login_free(pg);
     pg->question = PG_QUESTION_NONE;
-    params_drop(&pool->pools->params, pool->welcome);
-    pool->welcome = params_hold(pg->params);
+    pool_set_welcome(pool, pg->params);
     pool_login_worked(&pg->base);
     return server_ready(&pg->base);
 }

@@ -104,10 +104,12 @@ static void cancel_done(struct pg_server *pg)
         drain_go_on(pg);
 }
 
-void pg_server_cancel(struct pg_server *pg)
+void pg_server_cancel(struct pg_server *pg, struct pg_cancel_notice *notice)
 {
-    if (!pg->cancel)
-        pg_cancel_start(pg, cancel_done);
+    if (pg->cancel)
+        pg_cancel_repeat(pg, notice);
+    else
+        pg_cancel_start(pg, notice, cancel_done);
 }
 
 /* What makes the server end what the client began: the end of a COPY, a Sync behind requests. */
@@ -144,7 +146,7 @@ static void server_drain(struct server *server)
     }
     drain_close_requests(pg);
     if (!pg_pipeline_idle(&pg->pipeline))
-        pg_server_cancel(pg);
+        pg_server_cancel(pg, NULL);
     stream_again(&server->stream);
     drain_go_on(pg);
 }

@@ -395,3 +395,38 @@ void pool_client_left(struct pool *pool)
     pool->clients--;
     pool->used_us = loop_now_us(pool->pools->loop);
 }
+
+struct params *pool_known_params(struct pool *pool, const struct params *wanted)
+{
+    if (!wanted)
+        return params_hold(pool->welcome);
+    for (unsigned i = 0; i < KNOWN_PARAMS; i++)
+        if (pool->known_params[i].wanted == wanted)
+            return params_hold(pool->known_params[i].result);
+    return NULL;
+}
+
+void pool_remember_params(struct pool *pool, struct params *wanted, struct params *result)
+{
+    struct known_params *known = &pool->known_params[pool->known_params_next++ % KNOWN_PARAMS];
+
+    params_drop(&pool->pools->params, known->wanted);
+    params_drop(&pool->pools->params, known->result);
+    known->wanted = params_hold(wanted);
+    known->result = params_hold(result);
+}
+
+void pool_set_welcome(struct pool *pool, struct params *welcome)
+{
+    struct params_set *set = &pool->pools->params;
+
+    if (welcome == pool->welcome)
+        return;
+    for (unsigned i = 0; i < KNOWN_PARAMS; i++) {
+        params_drop(set, pool->known_params[i].wanted);
+        params_drop(set, pool->known_params[i].result);
+        pool->known_params[i] = (struct known_params){0};
+    }
+    params_drop(set, pool->welcome);
+    pool->welcome = welcome ? params_hold(welcome) : NULL;
+}

@@ -40,7 +40,7 @@ static void pool_free(struct pool *pool)
     HASH_DEL(pools->by_key, pool);
     atomic_store(&pool->totals->parts[pools->worker], NULL);
     registry_pool_drop(pools->registry, pool->totals);
-    params_drop(&pools->params, pool->welcome);
+    pool_set_welcome(pool, NULL);
     secret_wipe(&pool->keys, sizeof(pool->keys));
     free(pool->key);
     free(pool);

@@ -20,6 +20,7 @@ void pg_pipeline_clear(struct pg_pipeline *pipeline)
 {
     pipeline->first = pipeline->count = 0;
     pipeline->copy_in = pipeline->copy_both = pipeline->skip_until_sync = false;
+    pipeline->unsynced = false;
 }
 
 static uint8_t owed_at(const struct pg_pipeline *pipeline, uint32_t index)
@@ -67,16 +68,21 @@ void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
     case PG_SYNC:
         if (pipeline->copy_in)
             return;
-        pipeline->skip_until_sync = false;
+        pipeline->skip_until_sync = pipeline->unsynced = false;
         break;
     case PG_QUERY:
+    case PG_FUNCTION_CALL:
+        if (!pipeline->skip_until_sync)
+            pipeline->unsynced = false;
+        pipeline->copy_in = false; /* the server ends the COPY with an error */
+        break;
     case PG_PARSE:
     case PG_BIND:
     case PG_DESCRIBE:
     case PG_EXECUTE:
     case PG_CLOSE:
-    case PG_FUNCTION_CALL:
-        pipeline->copy_in = false; /* the server ends the COPY with an error */
+        pipeline->unsynced = true;
+        pipeline->copy_in = false;
         break;
     default:
         return;
@@ -135,8 +141,13 @@ static enum pg_verdict pipeline_copy_in(struct pg_pipeline *pipeline)
             next++;
         break;
     }
-    for (; next < pipeline->count; next++, kept++)
-        pipeline->owed[(pipeline->first + kept) & (pipeline->size - 1)] = owed_at(pipeline, next);
+    if ((owed_at(pipeline, 0) & (uint8_t)~OWN) == PG_EXECUTE)
+        pipeline->unsynced = true;
+    for (; next < pipeline->count; next++, kept++) {
+        owed = owed_at(pipeline, next);
+        pipeline->owed[(pipeline->first + kept) & (pipeline->size - 1)] = owed;
+        pipeline->unsynced &= (owed & (uint8_t)~OWN) != PG_SYNC;
+    }
     pipeline->count = kept;
     return verdict;
 }
@@ -171,6 +182,8 @@ static enum pg_verdict pipeline_ready(struct pg_pipeline *pipeline)
 
 enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
 {
+    if (type == PG_DATA_ROW && pipeline->count > 0 && owed_at(pipeline, 0) == PG_QUERY)
+        return PG_PASS;
     pipeline_drop_copy_ends(pipeline);
     switch (type) {
     case PG_READY:
@@ -210,6 +223,7 @@ enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
         return pipeline_answer(pipeline, "QE", false);
     case PG_NOTICE:
     case PG_PARAMETER_STATUS:
+        return pipeline->count > 0 && owed_at(pipeline, 0) & OWN ? PG_SWALLOW : PG_PASS;
     case PG_NOTIFICATION:
         return PG_PASS;
     default:
@@ -221,7 +235,7 @@ size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail)
 {
     size_t readies = 0;
 
-    *open_tail = pipeline->skip_until_sync || pipeline->copy_both;
+    *open_tail = pipeline->unsynced || pipeline->copy_both;
     for (uint32_t i = 0; i < pipeline->count; i++) {
         uint8_t owed = owed_at(pipeline, i);
         uint8_t type = owed & (uint8_t)~OWN;
@@ -229,8 +243,6 @@ size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail)
 
         if (ends && !(owed & OWN))
             readies++;
-        if (!copy_end(owed) && !(owed & OWN))
-            *open_tail = !ends;
     }
     return readies;
 }

@@ -15,7 +15,9 @@ struct listener;
 typedef void listener_accepted(struct listener *listener, int fd, const struct address *from);
 
 struct listener {
+    struct loop *loop;
     struct event *event;
+    struct timer retry; /* out of file descriptors: accept again then */
     listener_accepted *accepted;
     void *owner;
     char *unix_path; /* removed on close; NULL for TCP and for abstract sockets */

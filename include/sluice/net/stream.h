@@ -19,6 +19,7 @@
 #include "sluice/base/buffer.h"
 #include "sluice/net/loop.h"
 
+struct conf;
 struct event;
 struct sockaddr;
 
@@ -52,6 +53,9 @@ struct stream_options {
     int user_timeout_ms;
     int socket_buffer_bytes;
 };
+
+/* What the settings say. */
+struct stream_options stream_options_of(const struct conf *conf);
 
 /* Applies them to a TCP socket, with TCP_NODELAY; does nothing to a Unix socket. */
 void stream_tune(int fd, const struct stream_options *options);

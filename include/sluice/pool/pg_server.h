@@ -24,6 +24,7 @@ struct pg_server {
     struct params *params;       /* what it last reported */
     struct buffer in;            /* the first bytes of a message whose rest has not come */
     uint32_t body_left;          /* of a message that is passed on or skipped in pieces */
+    bool skip_body;              /* body_left is skipped */
     char status;                 /* of the last ReadyForQuery: I, T or E */
     enum pg_question question;   /* what we have asked ourselves */
     struct pg_login *login;      /* while connecting and logging in */
@@ -42,8 +43,15 @@ static inline struct pg_server *pg_server_of(struct server *server)
     return container_of(server, struct pg_server, base);
 }
 
-/* Asks the server to cancel what it runs. Does nothing when a request is under way already. */
-void pg_server_cancel(struct pg_server *pg);
+/* Told, once, when a cancel request can do nothing any more. Embedded in who asks. */
+struct pg_cancel_notice {
+    struct pg_cancel_notice *next;
+    void (*over)(struct pg_cancel_notice *notice);
+};
+
+/* Asks the server to cancel what it runs. When a request is under way already, another one follows
+ * it if the server is busy then. notice may be NULL. */
+void pg_server_cancel(struct pg_server *pg, struct pg_cancel_notice *notice);
 
 /* Takes account of a ParameterStatus (body without type and length); false when malformed. */
 bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);

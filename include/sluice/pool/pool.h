@@ -67,6 +67,13 @@ struct pools {
     void (*emptied)(struct pools *pools); /* told when, paused or closing, no server is in use */
 };
 
+/* Sets of parameters that clients asked for at login, and what servers made of them. */
+#define KNOWN_PARAMS 32
+
+struct known_params {
+    struct params *wanted, *result;
+};
+
 struct pool {
     UT_hash_handle hh; /* key: "database NUL user NUL replication" */
     char *key;
@@ -95,6 +102,8 @@ struct pool {
 
     struct scram_keys keys; /* proven by a client or derived from a password: logs us in */
     struct params *welcome; /* what the last server that logged in reported; NULL before */
+    struct known_params known_params[KNOWN_PARAMS];
+    unsigned known_params_next;
     size_t next_host;
     uint64_t used_us; /* last time that a client was here */
 
@@ -148,6 +157,14 @@ void pool_drain(struct server *server);
 /* A client came or left. */
 void pool_client_joined(struct pool *pool);
 void pool_client_left(struct pool *pool);
+
+/* What a server made of the parameters that a client asks for (NULL: none): the result, held for
+ * the caller, or NULL when no server was asked yet. */
+struct params *pool_known_params(struct pool *pool, const struct params *wanted);
+void pool_remember_params(struct pool *pool, struct params *wanted, struct params *result);
+
+/* Takes what a server reported when it logged in for what all servers of the pool say. */
+void pool_set_welcome(struct pool *pool, struct params *welcome);
 
 /* Called by server kinds: a connect or login failed. Closes the server; waiters are told when no
  * other server can serve them. */

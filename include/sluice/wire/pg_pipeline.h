@@ -19,6 +19,7 @@ struct pg_pipeline {
     bool copy_in;         /* the server reads COPY data: a Sync sent meanwhile is void */
     bool copy_both;       /* the server streams both ways (replication) */
     bool skip_until_sync; /* an error: the server ignores requests up to the next Sync */
+    bool unsynced; /* requests of the extended protocol were sent after the last Sync */
 };
 
 /* What a reply means to the owner. */
@@ -37,13 +38,13 @@ void pg_pipeline_clear(struct pg_pipeline *pipeline);
  * swallowed. Messages that are owed no reply (CopyData, Flush, Terminate) need not be noted. */
 void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own);
 
-/* Takes account of a reply. status: the byte in a ReadyForQuery. */
+/* Takes account of a reply. */
 enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type);
 
-/* True when the server owes nothing. */
+/* True when the server owes nothing and waits for nothing. */
 static inline bool pg_pipeline_idle(const struct pg_pipeline *pipeline)
 {
-    return pipeline->count == 0 && !pipeline->copy_both;
+    return pipeline->count == 0 && !pipeline->unsynced && !pipeline->copy_both;
 }
 
 static inline bool pg_pipeline_full(const struct pg_pipeline *pipeline)

@@ -1,0 +1,67 @@
+/* worker: one thread with an event loop, its clients and its parts of the pools. Everything in it
+ * belongs to its thread but for `mailbox`, through which others speak to it, and the counters. */
+#ifndef SLUICE_PROXY_WORKER_H
+#define SLUICE_PROXY_WORKER_H
+
+#include <pthread.h>
+
+#include "sluice/pool/pool.h"
+
+struct pg_client;
+struct cancel_slot;
+struct verifier_cache;
+
+/* What all workers of the process share; made by the main thread before they start. */
+struct process {
+    struct registry registry;
+    struct resolver *resolver;
+    struct auth_key auth_key;
+    struct mailbox *main_mailbox;
+    struct worker *workers; /* registry.worker_count of them */
+    /* main thread: told by mail that a worker is done with draining (struct worker, drained). */
+    void (*worker_drained)(struct worker *worker);
+    _Atomic bool refusing; /* shutting down: no new clients */
+};
+
+/* Where clients are kept by what they do, as SHOW LISTS counts them. */
+enum worker_clients { CLIENTS_LOGIN, CLIENTS_IDLE, CLIENTS_WAITING, CLIENTS_ACTIVE, CLIENTS_KINDS };
+
+struct worker {
+    unsigned index;
+    pthread_t thread;
+    struct process *process;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct pools pools;
+    const struct conf *conf;            /* held */
+    struct list clients[CLIENTS_KINDS]; /* struct pg_client */
+    struct cancel_slot *slots;          /* by the slot in a cancel key */
+    uint32_t slot_count, slot_free;     /* 0 = none is free */
+    struct verifier_cache *verifiers;   /* SCRAM verifiers of plain secrets, by user */
+    _Atomic uint32_t client_count;      /* any thread reads: where main sends the next client */
+    bool draining;                      /* shutting down: main is told when this worker is done */
+    bool wait_for_clients;
+    struct mail drained; /* to main */
+    bool drained_sent;
+};
+
+/* main thread: starts and joins the threads. conf is held by each. */
+void workers_start(struct process *process, const struct conf *conf);
+void workers_join(struct process *process);
+
+/* main thread: hands a new connection to a worker. */
+void worker_give_client(struct worker *worker, int fd, const struct address *from);
+
+/* Orders of the main thread; each worker carries them out on its own turn. */
+void workers_configure(struct process *process, const struct conf *conf);
+void workers_pause(struct process *process, bool paused);
+
+/* Stops lending servers to new requests' clients: with wait_for_clients clients stay until they
+ * leave by themselves; else they are closed as soon as they are between transactions. */
+void workers_drain(struct process *process, bool wait_for_clients);
+void workers_stop(struct process *process);
+
+/* Called by clients when one has gone: tells main when the last one has. */
+void worker_client_gone(struct worker *worker);
+
+#endif

@@ -1,0 +1,334 @@
+#include "sluice/daemon/daemon.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+#include "sluice/daemon/systemd.h"
+#include "sluice/net/listener.h"
+#include "sluice/proxy/worker.h"
+
+/* Every worker gets one of these now and then; all have to come back before the service manager is
+ * told that we live. */
+struct beat {
+    struct mail mail;
+    struct daemon *daemon;
+};
+
+enum ending { ENDING_NO, ENDING_AFTER_CLIENTS, ENDING_AFTER_SERVERS, ENDING_NOW };
+
+struct daemon {
+    const struct options *options;
+    struct process process;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct conf *conf;
+    struct listener *listeners;
+    int listener_count;
+    struct event *signals[8];
+    struct timer stats, watchdog;
+    uint64_t watchdog_us;
+    struct beat *beats;
+    unsigned beats_out;
+    struct counters_values last; /* when the stats line was last written */
+    enum ending ending;
+    unsigned drained; /* workers that are done */
+};
+
+static struct daemon *the_daemon; /* for callbacks that carry no argument */
+
+bool daemon_configure_log(const struct options *options, const struct conf *conf)
+{
+    char error[256];
+    int verbose = options->verbose + (int)conf->verbose;
+    struct log_settings settings = {
+        .file = conf->logfile,
+        .standard_error = !options->quiet && !options->daemonize,
+        .syslog = conf->syslog,
+        .syslog_ident = conf->syslog_ident,
+        .syslog_facility = conf->syslog_facility,
+        .format = (enum log_format)conf->log_format,
+        .level = verbose == 0   ? LOG_LEVEL_INFO
+                 : verbose == 1 ? LOG_LEVEL_DEBUG
+                                : LOG_LEVEL_NOISE,
+    };
+
+    if (log_configure(&settings, error, sizeof(error)))
+        return true;
+    log_error("%s", error);
+    return false;
+}
+
+static void daemon_accepted(struct listener *listener, int fd, const struct address *from)
+{
+    struct daemon *daemon = listener->owner;
+    struct worker *best = &daemon->process.workers[0];
+
+    for (unsigned i = 1; i < daemon->process.registry.worker_count; i++)
+        if (atomic_load(&daemon->process.workers[i].client_count) <
+            atomic_load(&best->client_count))
+            best = &daemon->process.workers[i];
+    worker_give_client(best, fd, from);
+}
+
+static void daemon_close_listeners(struct daemon *daemon)
+{
+    for (int i = 0; i < daemon->listener_count; i++)
+        listener_fini(&daemon->listeners[i]);
+    daemon->listener_count = 0;
+}
+
+static void daemon_set_limits(struct daemon *daemon)
+{
+    atomic_store(&daemon->process.registry.clients.max, daemon->conf->max_client_conn);
+    resolver_configure(daemon->process.resolver, daemon->conf->dns_max_ttl_us,
+                       daemon->conf->dns_nxdomain_ttl_us);
+}
+
+static void daemon_reload(struct daemon *daemon)
+{
+    struct conf_report report;
+    struct conf *conf;
+
+    log_info("got SIGHUP, re-reading config");
+    systemd_reloading();
+    conf_report_init(&report);
+    conf = conf_reload(daemon->conf, &report);
+    conf_report_log(&report);
+    conf_report_fini(&report);
+    if (conf) {
+        conf_drop(daemon->conf);
+        daemon->conf = conf;
+        daemon_configure_log(daemon->options, conf);
+        daemon_set_limits(daemon);
+        workers_configure(&daemon->process, conf);
+    } else {
+        log_error("the settings have mistakes: the running ones stay");
+    }
+    systemd_ready();
+}
+
+static void daemon_end_now(struct daemon *daemon)
+{
+    daemon->ending = ENDING_NOW;
+    daemon_close_listeners(daemon);
+    loop_stop(&daemon->loop);
+}
+
+static void daemon_end(struct daemon *daemon, enum ending ending)
+{
+    if (daemon->ending != ENDING_NO) {
+        daemon_end_now(daemon);
+        return;
+    }
+    daemon->ending = ending;
+    systemd_stopping();
+    daemon_close_listeners(daemon);
+    workers_drain(&daemon->process, ending == ENDING_AFTER_CLIENTS);
+}
+
+static void worker_drained(struct worker *worker)
+{
+    if (++the_daemon->drained == the_daemon->process.registry.worker_count)
+        daemon_end_now(the_daemon);
+}
+
+static void daemon_signal(evutil_socket_t number, short what, void *argument)
+{
+    struct daemon *daemon = argument;
+
+    switch ((int)number) {
+    case SIGHUP:
+        daemon_reload(daemon);
+        break;
+    case SIGTERM:
+        log_info(daemon->ending ? "got SIGTERM while shutting down, fast exit"
+                                : "got SIGTERM, shutting down, waiting for all clients disconnect");
+        daemon_end(daemon, ENDING_AFTER_CLIENTS);
+        break;
+    case SIGINT:
+        log_info(daemon->ending ? "got SIGINT while shutting down, fast exit"
+                                : "got SIGINT, shutting down, waiting for all servers connections "
+                                  "to be released");
+        daemon_end(daemon, ENDING_AFTER_SERVERS);
+        break;
+    case SIGQUIT:
+        log_info("got SIGQUIT, fast exit");
+        systemd_stopping();
+        daemon_end_now(daemon);
+        break;
+    case SIGUSR1:
+        log_info("got SIGUSR1, pausing all activity");
+        workers_pause(&daemon->process, true);
+        break;
+    case SIGUSR2:
+        log_info("got SIGUSR2, continuing from PAUSE");
+        workers_pause(&daemon->process, false);
+        break;
+    default:
+        break;
+    }
+}
+
+static void daemon_watch_signals(struct daemon *daemon)
+{
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        daemon->signals[i] =
+            event_new(daemon->loop.base, numbers[i], EV_SIGNAL | EV_PERSIST, daemon_signal, daemon);
+        ensure(daemon->signals[i] && event_add(daemon->signals[i], NULL) == 0);
+    }
+}
+
+/* Adds up the counters of all parts of all pools. */
+static void daemon_collect(struct daemon *daemon, struct counters_values *values)
+{
+    struct registry *registry = &daemon->process.registry;
+
+    memset(values, 0, sizeof(*values));
+    pthread_mutex_lock(&registry->mutex);
+    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
+        for (unsigned i = 0; i < registry->worker_count; i++) {
+            struct pool *pool = atomic_load(&totals->parts[i]);
+
+            if (pool)
+                counters_collect(&pool->counters, values);
+        }
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+static void daemon_log_stats(struct timer *timer)
+{
+    struct daemon *daemon = container_of(timer, struct daemon, stats);
+    uint64_t period_us = daemon->conf->stats_period_us;
+    struct counters_values now;
+    uint64_t change[COUNTER_COUNT];
+    uint64_t xacts, queries, period_s = period_us / US_PER_S ? period_us / US_PER_S : 1;
+
+    timer_set(&daemon->loop, timer, loop_now_us(&daemon->loop) + period_us);
+    daemon_collect(daemon, &now);
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        change[i] = now.values[i] - daemon->last.values[i];
+    daemon->last = now;
+    if (!daemon->conf->log_stats)
+        return;
+    xacts = change[COUNTER_xact_count] ? change[COUNTER_xact_count] : 1;
+    queries = change[COUNTER_query_count] ? change[COUNTER_query_count] : 1;
+#define PER_S(counter) (unsigned long long)(change[COUNTER_##counter] / period_s)
+#define EACH(counter, of) (unsigned long long)(change[COUNTER_##counter] / (of))
+    log_info("stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, "
+             "%llu binds/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
+             PER_S(xact_count), PER_S(query_count), PER_S(client_parse_count),
+             PER_S(server_parse_count), PER_S(bind_count), PER_S(bytes_received), PER_S(bytes_sent),
+             EACH(xact_time, xacts), EACH(query_time, queries), EACH(wait_time, xacts));
+#undef PER_S
+#undef EACH
+}
+
+static void beat_returned(struct mail *mail, void *receiver)
+{
+    struct beat *beat = container_of(mail, struct beat, mail);
+
+    beat->daemon->beats_out--;
+}
+
+static void beat_delivered(struct mail *mail, void *receiver)
+{
+    struct beat *beat = container_of(mail, struct beat, mail);
+
+    mail->deliver = beat_returned;
+    mailbox_send(&beat->daemon->mailbox, mail);
+}
+
+static void daemon_watchdog(struct timer *timer)
+{
+    struct daemon *daemon = container_of(timer, struct daemon, watchdog);
+
+    timer_set(&daemon->loop, timer, loop_now_us(&daemon->loop) + daemon->watchdog_us / 3);
+    if (daemon->beats_out > 0)
+        return; /* a worker is stuck */
+    systemd_alive();
+    for (unsigned i = 0; i < daemon->process.registry.worker_count; i++) {
+        daemon->beats[i].daemon = daemon;
+        daemon->beats[i].mail.deliver = beat_delivered;
+        daemon->beats_out++;
+        mailbox_send(&daemon->process.workers[i].mailbox, &daemon->beats[i].mail);
+    }
+}
+
+static void daemon_start_timers(struct daemon *daemon)
+{
+    daemon->stats.expired = daemon_log_stats;
+    timer_set(&daemon->loop, &daemon->stats,
+              loop_now_us(&daemon->loop) + daemon->conf->stats_period_us);
+    daemon->watchdog_us = systemd_watchdog_us();
+    daemon->watchdog.expired = daemon_watchdog;
+    if (daemon->watchdog_us)
+        daemon_watchdog(&daemon->watchdog);
+}
+
+static void daemon_listen(struct daemon *daemon, struct listening *listening, int count)
+{
+    daemon->listeners = memory_new((size_t)count * sizeof(daemon->listeners[0]));
+    daemon->listener_count = count;
+    for (int i = 0; i < count; i++) {
+        listener_init(&daemon->listeners[i], &daemon->loop, listening[i].fd, listening[i].unix_path,
+                      daemon_accepted, daemon);
+        free(listening[i].unix_path);
+    }
+}
+
+static void daemon_fini(struct daemon *daemon)
+{
+    daemon_close_listeners(daemon);
+    workers_stop(&daemon->process);
+    workers_join(&daemon->process);
+    timer_cancel(&daemon->loop, &daemon->stats);
+    timer_cancel(&daemon->loop, &daemon->watchdog);
+    for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
+        if (daemon->signals[i])
+            event_free(daemon->signals[i]);
+    resolver_free(daemon->process.resolver);
+    registry_fini(&daemon->process.registry);
+    mailbox_fini(&daemon->mailbox);
+    loop_fini(&daemon->loop);
+    process_remove_pidfile(daemon->conf->pidfile);
+    conf_drop(daemon->conf);
+    free(daemon->listeners);
+    free(daemon->beats);
+    free(daemon);
+}
+
+int daemon_run(const struct options *options, struct conf *conf, struct listening *listening,
+               int listening_count)
+{
+    struct daemon *daemon = memory_new(sizeof(*daemon));
+
+    the_daemon = daemon;
+    signal(SIGPIPE, SIG_IGN);
+    daemon->options = options;
+    daemon->conf = conf;
+    loop_init(&daemon->loop);
+    mailbox_init(&daemon->mailbox, &daemon->loop, daemon);
+    daemon->process.main_mailbox = &daemon->mailbox;
+    daemon->process.worker_drained = worker_drained;
+    ensure(auth_key_init(&daemon->process.auth_key));
+    registry_init(&daemon->process.registry, conf_workers(conf));
+    daemon->beats = memory_new(conf_workers(conf) * sizeof(daemon->beats[0]));
+    daemon->process.resolver = resolver_new(&daemon->loop, &daemon->mailbox, conf->resolv_conf);
+    daemon_set_limits(daemon);
+    daemon_watch_signals(daemon);
+    workers_start(&daemon->process, conf);
+    daemon_listen(daemon, listening, listening_count);
+    daemon_start_timers(daemon);
+    log_info("process up: sluice %s, %u workers, %s", SLUICE_VERSION,
+             daemon->process.registry.worker_count, event_get_version());
+    systemd_ready();
+    loop_run(&daemon->loop);
+    daemon_fini(daemon);
+    return EXIT_SUCCESS;
+}

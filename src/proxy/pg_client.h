@@ -1,0 +1,158 @@
+/* pg_client: a client that speaks PostgreSQL's protocol, from accept to close. The life of one is
+ * the table of states in pg_client.c; the files beside it are the stretches of its way:
+ *     pg_startup.c   startup packet, authentication
+ *     pg_welcome.c   limits, its pool, its worker, what it is told before its first query
+ *     pg_requests.c  what it sends, on its way to a server
+ *     pg_replies.c   what the server sends, on its way back
+ *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
+ *     pg_cancels.c   cancel requests
+ * Belongs to its worker; moves once at most, at login. */
+#ifndef SLUICE_PROXY_PG_CLIENT_H
+#define SLUICE_PROXY_PG_CLIENT_H
+
+#include "pg_errors.h"
+#include "sluice/auth/check.h"
+#include "sluice/pool/pg_server.h"
+#include "sluice/proxy/worker.h"
+
+enum pg_client_state {
+    PG_CLIENT_STARTUP, /* its startup packet has not come */
+    PG_CLIENT_LOGIN,   /* it has to prove who it is */
+    PG_CLIENT_MOVING,  /* on its way to the worker of its pool */
+    PG_CLIENT_WELCOME, /* it waits for a server to learn parameters from */
+    PG_CLIENT_IDLE,    /* between transactions: no server */
+    PG_CLIENT_WAITING, /* in the queue of its pool; its request is kept in `in` */
+    PG_CLIENT_ACTIVE,  /* it has a server */
+    PG_CLIENT_CLOSED,
+    PG_CLIENT_STATE_COUNT
+};
+
+/* Only while logging in; freed when the client is ready for its first query. */
+struct pg_client_login {
+    struct login_check check;
+    struct login_terms terms;
+    struct secret secret;
+    const struct conf *conf; /* held: what the terms borrow from */
+    struct params *wanted;   /* parameters of the startup packet; names as the client gave them */
+    struct scram_keys keys;  /* what the client proved */
+    bool replication;
+    bool authenticated;
+    bool asking_server;   /* its parameters are being set on a server */
+    uint8_t negotiations; /* SSLRequest and GSSENCRequest answered */
+    char database[256], user[256];
+    char application_name[64]; /* as the server would have it */
+};
+
+struct cancel_request;
+
+struct pg_client {
+    struct stream stream;
+    struct list_node node; /* of worker->clients[] */
+    struct worker *worker;
+    struct pool *pool;        /* from WELCOME on */
+    struct pg_server *server; /* WELCOME and ACTIVE: leased */
+    struct params *params;    /* what its session has set */
+    struct pg_client_login *login;
+    struct cancel_request *cancelling; /* it is a cancel request, on its way */
+    struct usage *user_usage;          /* of the user who logged in, when counted_user */
+    struct pool_failure *lost;         /* why its transaction is gone; it has not been told yet */
+    struct waiter waiter;
+    struct timer timer; /* may expire early; client_deadline() is the truth */
+    struct mail mail;   /* PG_CLIENT_MOVING */
+    struct buffer in;   /* bytes not passed on yet */
+    uint64_t id;
+    uint64_t connected_us;
+    uint64_t request_us; /* when the present request, wait or idle time began */
+    uint64_t transaction_us;
+    uint32_t body_left;    /* of a message that is passed on, or skipped, in pieces */
+    uint32_t slot, secret; /* its cancel key */
+    struct address from;
+    const struct pool_failure
+        *refusal; /* it could not join the queue; told at the end of the walk */
+    uint8_t state;
+    bool unix_socket;
+    bool skip_body;       /* body_left is skipped */
+    bool skip_until_sync; /* a request failed here: the rest up to Sync is ignored */
+    bool fail_one;        /* the next Query or FunctionCall has failed already */
+    bool aborted;         /* its transaction was lost with a server: ignored until it ends */
+    bool aborted_ends;    /* it has parsed the statement that ends it */
+    bool in_whole;        /* `in` may hold whole messages */
+    bool watch_due;       /* a deadline may have come nearer */
+    bool owed_ready;      /* a ReadyForQuery of its server was withheld */
+    bool counted_db, counted_user; /* it counts against these limits */
+    bool refused;                  /* one too many: told so once its startup packet is here */
+    bool notified;                 /* query_wait_notify has been sent */
+};
+
+/* The mail by which main hands over a new connection. */
+struct pg_client *pg_client_new(struct worker *worker, int fd, const struct address *from);
+
+bool pg_client_state_may_follow(enum pg_client_state from, enum pg_client_state to);
+
+/* The one function that changes the state. */
+void pg_client_move(struct pg_client *client, enum pg_client_state state);
+
+/* Closes and frees. reason goes to the log; a server that it holds is drained. */
+void pg_client_close(struct pg_client *client, const char *reason);
+
+/* Tells it the failure as FATAL, then closes. */
+void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure);
+
+/* Has its timer expire no later than its deadline; call when a deadline may have come nearer. */
+void pg_client_watch(struct pg_client *client);
+
+/* Takes off the loop or puts on it, to move to another worker. */
+void pg_client_leave(struct pg_client *client);
+void pg_client_join(struct pg_client *client, struct worker *worker);
+
+void pg_client_log(const struct pg_client *client, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* pg_startup.c: reads and steps while STARTUP or LOGIN. */
+void pg_startup_run(struct pg_client *client);
+void pg_startup_free(struct pg_client *client);
+void verifier_cache_clear(struct worker *worker);
+
+/* pg_welcome.c: authenticated: finds the pool and worker; then has it ready for its first query. */
+void pg_welcome_begin(struct pg_client *client);
+void pg_welcome_server_ready(struct pg_client *client);
+void pg_welcome_granted(struct pg_client *client, struct server *server);
+
+/* pg_requests.c: what the queue of the pool, and a leased server, call. */
+void pg_waiter_granted(struct waiter *waiter, struct server *server);
+void pg_waiter_refused(struct waiter *waiter, const struct pool_failure *failure);
+void pg_server_holder_ready(struct server *server, unsigned what);
+
+/* Reads what it sends and passes it on, as far as possible now. The client may be
+ * closed when it returns. */
+void pg_requests_run(struct pg_client *client);
+
+/* pg_replies.c: likewise what its server sends. */
+void pg_replies_run(struct pg_client *client);
+
+/* True when the server may go back to its pool; gives it back. */
+bool pg_replies_lease_over(const struct pg_client *client);
+void pg_replies_end_lease(struct pg_client *client);
+
+/* pg_loss.c: sends an ErrorResponse (severity ERROR). */
+void pg_loss_error(struct pg_client *client, const struct pool_failure *failure);
+
+/* The request at the start of `in` cannot be served: tells it, and ignores the rest of it. */
+void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure);
+
+/* It loses its server: whatever is owed is answered with the failure. usable: the server can be
+ * drained, else it is closed. Returns false when the client had to be closed. */
+bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure, bool usable);
+
+/* Answers a whole message while its transaction is aborted here. Returns false when more of the
+ * message is needed. */
+bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8_t *body,
+                             uint32_t length, bool whole);
+
+/* pg_cancels.c */
+void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret);
+void pg_cancels_slot_take(struct pg_client *client);
+void pg_cancels_slot_give(struct pg_client *client);
+uint32_t pg_cancels_process_id(const struct pg_client *client);
+
+#endif

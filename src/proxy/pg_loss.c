@@ -1,0 +1,270 @@
+/* Requests that fail here and not on a server: none could be had, or it was lost, or time is up.
+ * The client keeps its connection wherever the protocol lets it: an ErrorResponse, then
+ * ReadyForQuery. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pg_client.h"
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
+
+#define ERROR_BYTES 2048
+/* A statement that ends a transaction is short; a longer one is not looked for. */
+#define END_BYTES_MAX 1024u
+
+void pg_loss_error(struct pg_client *client, const struct pool_failure *failure)
+{
+    uint8_t bytes[ERROR_BYTES];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+
+    pg_write_error(&writer, PG_ERROR, "ERROR", failure->sqlstate, failure->message,
+                   failure->detail[0] ? failure->detail : NULL,
+                   failure->hint[0] ? failure->hint : NULL);
+    stream_queue(&client->stream, bytes, writer.length);
+}
+
+static void loss_ready(struct pg_client *client)
+{
+    uint8_t bytes[8];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+
+    pg_write_ready(&writer, client->aborted ? 'E' : 'I');
+    stream_queue(&client->stream, bytes, writer.length);
+}
+
+void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure)
+{
+    uint8_t type;
+
+    ensure(client->state == PG_CLIENT_WAITING && buffer_length(&client->in) > 0);
+    if (client->worker->conf->log_pooler_errors)
+        pg_client_log(client, LOG_LEVEL_WARNING, "pooler error: %s", failure->message);
+    pg_client_move(client, PG_CLIENT_IDLE);
+    client->request_us = loop_now_us(&client->worker->loop);
+    type = buffer_bytes(&client->in)[0];
+    if (type == PG_QUERY || type == PG_FUNCTION_CALL)
+        client->fail_one = true;
+    else
+        client->skip_until_sync = true;
+    pg_loss_error(client, failure);
+    stream_flush(&client->stream);
+    pg_client_watch(client);
+    client->in_whole = true;
+    pg_requests_run(client);
+}
+
+/* Answers everything that the lost server owed. */
+static void loss_answer(struct pg_client *client, const struct pool_failure *failure,
+                        size_t readies, bool open_tail)
+{
+    for (size_t i = 0; i < readies; i++) {
+        pg_loss_error(client, failure);
+        loss_ready(client);
+    }
+    if (open_tail) {
+        pg_loss_error(client, failure);
+        client->skip_until_sync = true;
+    }
+    if (readies == 0 && !open_tail && client->aborted) {
+        /* Nothing is owed, so nothing may be said before the client speaks. */
+        client->lost = memory_new(sizeof(*client->lost));
+        *client->lost = *failure;
+    }
+    stream_flush(&client->stream);
+}
+
+bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure, bool usable)
+{
+    struct pg_server *pg = client->server;
+    bool open_tail;
+    size_t readies = pg_pipeline_readies(&pg->pipeline, &open_tail) + client->owed_ready;
+    bool aborted = pg->status != 'I' && !client->owed_ready;
+    bool cut = pg->body_left > 0 && !pg->skip_body; /* the client has half a message */
+    bool session = client->pool->settings.mode == POOL_MODE_SESSION || pg->pipeline.copy_both;
+
+    client->server = NULL;
+    client->owed_ready = false;
+    if (client->body_left > 0 && !client->skip_body) {
+        client->skip_body = true;
+        usable = false;
+    }
+    if (usable)
+        pool_drain(&pg->base);
+    else
+        server_close(&pg->base, failure->message);
+    if (cut) {
+        pg_client_close(client, failure->message);
+        return false;
+    }
+    if (session || client->state == PG_CLIENT_WELCOME) {
+        /* Its session was on that server and is gone with it. */
+        pg_client_close_failed(client, failure);
+        return false;
+    }
+    pg_client_move(client, PG_CLIENT_IDLE);
+    client->aborted = aborted;
+    client->aborted_ends = false;
+    client->request_us = loop_now_us(&client->worker->loop);
+    loss_answer(client, failure, readies, open_tail);
+    pg_client_watch(client);
+    stream_again(&client->stream);
+    return true;
+}
+
+/* --- a transaction that was lost with its server: it is over, but the client has to end it --- */
+
+/* Moves behind blanks and comments, as PostgreSQL's scanner does (comments nest). */
+static const char *skip_blanks(const char *text)
+{
+    for (;;) {
+        if (isspace((unsigned char)*text)) {
+            text++;
+        } else if (text[0] == '-' && text[1] == '-') {
+            text += strcspn(text, "\n");
+        } else if (text[0] == '/' && text[1] == '*') {
+            int depth = 0;
+
+            do {
+                if (text[0] == '/' && text[1] == '*') {
+                    depth++;
+                    text += 2;
+                } else if (text[0] == '*' && text[1] == '/') {
+                    depth--;
+                    text += 2;
+                } else if (*text) {
+                    text++;
+                }
+            } while (depth > 0 && *text);
+        } else {
+            return text;
+        }
+    }
+}
+
+static bool word_is(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+
+    return strncasecmp(text, word, length) == 0 && !isalnum((unsigned char)text[length]) &&
+           text[length] != '_';
+}
+
+/* True for COMMIT, END, ROLLBACK and ABORT of the transaction, alone in the statement. */
+static bool ends_transaction(const char *text)
+{
+    static const char *const ends[] = {"rollback", "commit", "abort", "end"};
+    static const char *const noise[] = {"work", "transaction"};
+
+    text = skip_blanks(text);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        if (!word_is(text, ends[i]))
+            continue;
+        text = skip_blanks(text + strlen(ends[i]));
+        for (size_t j = 0; j < sizeof(noise) / sizeof(noise[0]); j++)
+            if (word_is(text, noise[j]))
+                text = skip_blanks(text + strlen(noise[j]));
+        if (*text == ';')
+            text = skip_blanks(text + 1);
+        return *text == '\0';
+    }
+    return false;
+}
+
+static void aborted_refuse(struct pg_client *client, uint8_t type)
+{
+    pg_loss_error(client, client->lost ? client->lost : pg_error_row(PG_ERROR_ABORTED));
+    free(client->lost);
+    client->lost = NULL;
+    if (type == PG_QUERY || type == PG_FUNCTION_CALL)
+        loss_ready(client);
+    else
+        client->skip_until_sync = true;
+}
+
+static void aborted_answer(struct pg_client *client, uint8_t type, const char *text)
+{
+    uint8_t bytes[32];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+
+    pg_begin(&writer, type);
+    if (text)
+        pg_write_text(&writer, text);
+    pg_end(&writer);
+    stream_queue(&client->stream, bytes, writer.length);
+}
+
+static void aborted_end(struct pg_client *client)
+{
+    client->aborted = client->aborted_ends = false;
+    free(client->lost);
+    client->lost = NULL;
+    aborted_answer(client, PG_COMMAND_COMPLETE, "ROLLBACK");
+}
+
+/* True when the Query or Parse is the statement that ends the transaction. */
+static bool aborted_is_end(uint8_t type, const uint8_t *body, uint32_t length, bool whole)
+{
+    struct pg_reader reader = pg_reader_of(body, length);
+
+    if (!whole)
+        return false;
+    if (type == PG_PARSE)
+        pg_read_text(&reader);
+    return ends_transaction(pg_read_text(&reader)) && !reader.failed;
+}
+
+bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8_t *body,
+                             uint32_t length, bool whole)
+{
+    if (!whole && length < END_BYTES_MAX)
+        return false;
+    switch (type) {
+    case PG_QUERY:
+        if (aborted_is_end(type, body, length, whole)) {
+            aborted_end(client);
+            loss_ready(client);
+            return true;
+        }
+        break;
+    case PG_PARSE:
+        if (aborted_is_end(type, body, length, whole)) {
+            client->aborted_ends = true;
+            aborted_answer(client, PG_PARSE_COMPLETE, NULL);
+            return true;
+        }
+        break;
+    case PG_BIND:
+        if (client->aborted_ends) {
+            aborted_answer(client, PG_BIND_COMPLETE, NULL);
+            return true;
+        }
+        break;
+    case PG_DESCRIBE:
+        if (client->aborted_ends && length > 0) {
+            if (body[0] == 'S') {
+                static const uint8_t no_parameters[] = {PG_PARAMETER_DESCRIPTION, 0, 0, 0, 6, 0, 0};
+
+                stream_queue(&client->stream, no_parameters, sizeof(no_parameters));
+            }
+            aborted_answer(client, PG_NO_DATA, NULL);
+            return true;
+        }
+        break;
+    case PG_EXECUTE:
+        if (client->aborted_ends) {
+            aborted_end(client);
+            return true;
+        }
+        break;
+    case PG_CLOSE:
+        aborted_answer(client, PG_CLOSE_COMPLETE, NULL);
+        return true;
+    default:
+        break;
+    }
+    aborted_refuse(client, type);
+    return true;
+}

@@ -1,0 +1,333 @@
+/* From a server to its client: as pg_requests.c, the other way round; and the end of a lease. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pg_client.h"
+#include "sluice/base/log.h"
+#include "sluice/wire/pg.h"
+
+/* Beyond so many bytes that the client has not taken, its server is not read. */
+#define CLIENT_PENDING_MAX (64u * 1024u)
+/* Messages that are looked into must come whole; an error longer than this is passed on unread. */
+#define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
+
+enum verdict {
+    VERDICT_PASS,
+    VERDICT_SWALLOW, /* it answers what Sluice itself asked */
+    VERDICT_LOST,    /* the server has to be given up; see `failure` */
+};
+
+bool pg_replies_lease_over(const struct pg_client *client)
+{
+    const struct pg_server *pg = client->server;
+
+    return pg->status == 'I' && pg_pipeline_idle(&pg->pipeline) && client->body_left == 0 &&
+           pg->body_left == 0 && buffer_length(&pg->in) == 0 &&
+           client->pool->settings.mode != POOL_MODE_SESSION;
+}
+
+void pg_replies_end_lease(struct pg_client *client)
+{
+    struct pg_server *pg = client->server;
+
+    client->server = NULL;
+    pg_client_move(client, PG_CLIENT_IDLE);
+    pg_server_give_back(pg);
+    client->request_us = loop_now_us(&client->worker->loop);
+    if (client->pool->settings.client_idle_timeout_us)
+        pg_client_watch(client);
+    if (client->in_whole || client->stream.readable)
+        stream_again(&client->stream);
+}
+
+static void failure_from(struct pool_failure *failure, const uint8_t *body, size_t length)
+{
+    struct pg_error error;
+
+    pg_error_parse(body, length, &error);
+    memset(failure, 0, sizeof(*failure));
+    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s",
+             strlen(error.sqlstate) == 5 ? error.sqlstate : "XX000");
+    snprintf(failure->message, sizeof(failure->message), "%s", error.message);
+    snprintf(failure->detail, sizeof(failure->detail), "%s", error.detail);
+    snprintf(failure->hint, sizeof(failure->hint), "%s", error.hint);
+}
+
+static bool error_is_fatal(const uint8_t *body, size_t length)
+{
+    struct pg_error error;
+
+    pg_error_parse(body, length, &error);
+    return strcmp(error.severity, "FATAL") == 0 || strcmp(error.severity, "PANIC") == 0;
+}
+
+static void replies_count(struct pg_client *client)
+{
+    struct pg_server *pg = client->server;
+    struct counters *counters = &client->pool->counters;
+    uint64_t now_us = loop_now_us(&client->worker->loop);
+
+    counter_add(&counters->query_count, 1);
+    counter_add(&counters->query_time, now_us - client->request_us);
+    client->request_us = now_us;
+    if (pg->status == 'I') {
+        counter_add(&counters->xact_count, 1);
+        counter_add(&counters->xact_time, now_us - client->transaction_us);
+        client->transaction_us = now_us;
+    } else if (client->pool->settings.idle_transaction_timeout_us) {
+        client->watch_due = true;
+    }
+}
+
+/* ReadyForQuery. */
+static enum verdict replies_ready(struct pg_client *client, const uint8_t *body, size_t length,
+                                  struct pool_failure *failure)
+{
+    struct pg_server *pg = client->server;
+    enum pg_verdict verdict = pg_pipeline_reply(&pg->pipeline, PG_READY);
+
+    if (verdict == PG_UNEXPECTED || length != 1 || !strchr("ITE", body[0])) {
+        *failure = *pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL);
+        return VERDICT_LOST;
+    }
+    pg->status = (char)body[0];
+    if (verdict == PG_SWALLOW) {
+        /* Our SETs are done: server and client agree by the server's own words. */
+        params_drop(&client->worker->pools.params, client->params);
+        client->params = params_hold(pg->params);
+        return VERDICT_SWALLOW;
+    }
+    replies_count(client);
+    if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
+        *failure = *pg_error_row(PG_ERROR_STATEMENT_MODE);
+        pg->status = 'I'; /* the transaction never began for the client */
+        client->owed_ready = true;
+        return VERDICT_LOST;
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict replies_error(struct pg_client *client, const uint8_t *body, size_t length,
+                                  struct pool_failure *failure)
+{
+    struct pg_server *pg = client->server;
+
+    if (error_is_fatal(body, length)) {
+        failure_from(failure, body, length);
+        return VERDICT_LOST;
+    }
+    if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS)
+        return VERDICT_PASS;
+    /* Our own SETs failed, so what the client sent behind them ran with other parameters than its
+     * own. */
+    failure_from(failure, body, length);
+    return VERDICT_LOST;
+}
+
+static enum verdict replies_message(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                    size_t length, struct pool_failure *failure)
+{
+    struct pg_server *pg = client->server;
+    enum pg_verdict verdict;
+
+    if (type == PG_READY)
+        return replies_ready(client, body, length, failure);
+    if (type == PG_ERROR)
+        return replies_error(client, body, length, failure);
+    verdict = pg_pipeline_reply(&pg->pipeline, type);
+    if (type == PG_PARAMETER_STATUS) {
+        if (!pg_server_parameter(pg, body, length))
+            verdict = PG_UNEXPECTED;
+        else if (verdict == PG_PASS) {
+            struct pg_reader reader = pg_reader_of(body, length);
+            const char *name = pg_read_text(&reader);
+
+            client->params = params_with(&client->worker->pools.params, client->params, name,
+                                         pg_read_text(&reader));
+        }
+    }
+    if (verdict == PG_UNEXPECTED) {
+        *failure = *pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL);
+        return VERDICT_LOST;
+    }
+    return verdict == PG_PASS ? VERDICT_PASS : VERDICT_SWALLOW;
+}
+
+static bool seen_whole(uint8_t type)
+{
+    return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS;
+}
+
+static void replies_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    counter_add(&client->pool->counters.bytes_sent, length);
+    stream_write(&client->stream, bytes, length);
+}
+
+/* The server is of no more use to this client. */
+static void replies_lost(struct pg_client *client, const struct pool_failure *failure)
+{
+    bool usable = client->owed_ready; /* statement mode: only its transaction has to go */
+
+    if (!usable) {
+        counter_add(&client->pool->counters.server_lost_count, 1);
+        server_log(&client->server->base, LOG_LEVEL_WARNING, "%s", failure->message);
+    }
+    pg_loss_server(client, failure, usable);
+}
+
+/* Walks what was read. Returns how many bytes are done with, -1 when the lease is over by failure:
+ * the client may be gone. */
+static ssize_t replies_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
+{
+    struct pg_server *pg = client->server;
+    size_t at = 0, span = 0;
+
+    while (at < length) {
+        size_t left = length - at, take;
+        struct pool_failure failure;
+        enum verdict verdict;
+        uint32_t body;
+
+        if (pg->body_left > 0) {
+            take = left < pg->body_left ? left : pg->body_left;
+            pg->body_left -= (uint32_t)take;
+            at += take;
+            if (pg->skip_body)
+                span = at;
+            continue;
+        }
+        if (left < PG_HEADER_BYTES)
+            break;
+        body = pg_u32(bytes + at + 1);
+        if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
+            (seen_whole(bytes[at]) && body > WHOLE_BYTES_MAX)) {
+            replies_forward(client, bytes + span, at - span);
+            replies_lost(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
+            return -1;
+        }
+        body -= 4;
+        take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
+        if (take < body && seen_whole(bytes[at]))
+            break;
+        verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
+        if (verdict == VERDICT_LOST) {
+            replies_forward(client, bytes + span, at - span);
+            replies_lost(client, &failure);
+            return -1;
+        }
+        if (verdict == VERDICT_SWALLOW) {
+            replies_forward(client, bytes + span, at - span);
+            span = at + PG_HEADER_BYTES + take;
+        }
+        pg->skip_body = verdict == VERDICT_SWALLOW;
+        pg->body_left = body - (uint32_t)take;
+        at += PG_HEADER_BYTES + take;
+    }
+    replies_forward(client, bytes + span, at - span);
+    return (ssize_t)at;
+}
+
+/* The connection to the server ended. What it said last has been read before. */
+static void replies_server_gone(struct pg_client *client)
+{
+    struct pool_failure failure = *pg_error_row(PG_ERROR_SERVER_LOST);
+
+    if (client->server->base.stream.error)
+        snprintf(failure.detail, sizeof(failure.detail), "%s",
+                 strerror(client->server->base.stream.error));
+    replies_lost(client, &failure);
+}
+
+/* While WELCOME: its server answers our SETs; nothing of that is for the client. Returns false when
+ * it is over. */
+static bool replies_to_welcome(struct pg_client *client, const uint8_t *bytes, size_t length,
+                               size_t *done)
+{
+    struct pg_server *pg = client->server;
+    size_t at = 0;
+
+    while (length - at >= PG_HEADER_BYTES) {
+        uint32_t body = pg_u32(bytes + at + 1);
+        const uint8_t *fields = bytes + at + PG_HEADER_BYTES;
+        uint8_t type = bytes[at];
+        struct pool_failure failure;
+
+        if (body < PG_MESSAGE_BYTES_MIN || body > WHOLE_BYTES_MAX) {
+            pg_client_close_failed(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
+            return false;
+        }
+        if (length - at < 1 + (size_t)body)
+            break;
+        at += 1 + (size_t)body;
+        if (type == PG_ERROR) {
+            failure_from(&failure, fields, body - 4);
+            pg_pipeline_reply(&pg->pipeline, type);
+            pg_client_close_failed(client, &failure);
+            return false;
+        }
+        if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED ||
+            (type == PG_PARAMETER_STATUS && !pg_server_parameter(pg, fields, body - 4))) {
+            pg_client_close_failed(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
+            return false;
+        }
+        if (type == PG_READY) {
+            pg_welcome_server_ready(client);
+            return false;
+        }
+    }
+    *done = at;
+    return true;
+}
+
+void pg_replies_run(struct pg_client *client)
+{
+    struct loop *loop = &client->worker->loop;
+    struct pg_server *pg = client->server;
+    int64_t turns = client->worker->conf->sbuf_loopcnt;
+
+    do {
+        size_t kept = buffer_length(&pg->in), length;
+        ssize_t got, done;
+
+        if (stream_pending(&client->stream) > CLIENT_PENDING_MAX)
+            return;
+        if (kept > 0)
+            memcpy(loop->scratch, buffer_bytes(&pg->in), kept);
+        got = stream_read(&pg->base.stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
+        if (got == 0)
+            return;
+        if (got < 0) {
+            replies_server_gone(client);
+            return;
+        }
+        buffer_clear(&pg->in, &loop->buffers);
+        length = kept + (size_t)got;
+        if (client->state == PG_CLIENT_WELCOME) {
+            size_t walked = 0;
+
+            if (!replies_to_welcome(client, loop->scratch, length, &walked))
+                return;
+            done = (ssize_t)walked;
+        } else {
+            done = replies_walk(client, loop->scratch, length);
+            if (done < 0)
+                return;
+        }
+        buffer_append(&pg->in, &loop->buffers, loop->scratch + done, length - (size_t)done);
+        if (client->watch_due) {
+            client->watch_due = false;
+            pg_client_watch(client);
+        }
+        if (client->state == PG_CLIENT_ACTIVE && pg_replies_lease_over(client)) {
+            pg_replies_end_lease(client);
+            return;
+        }
+        if (client->in_whole)
+            stream_again(&client->stream);
+    } while (--turns > 0);
+    if (pg->base.stream.readable)
+        stream_again(&pg->base.stream);
+}

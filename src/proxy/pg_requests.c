@@ -1,0 +1,358 @@
+/* From a client to its server: bytes are read once, message headers are walked where they lie, and
+ * whole spans are written on. Only what the server does not take, or cannot be decided yet, is
+ * kept. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pg_client.h"
+#include "sluice/base/log.h"
+#include "sluice/wire/pg.h"
+
+/* Beyond so many bytes that the server has not taken, its client is not read. */
+#define SERVER_PENDING_MAX (64u * 1024u)
+#define SETS_BYTES (PARAMS_BYTES_MAX * 2 + 64)
+
+enum verdict {
+    VERDICT_PASS, /* to the server */
+    VERDICT_SKIP, /* dealt with here, or ignored */
+    VERDICT_MORE, /* more bytes of the message are needed */
+    VERDICT_WAIT, /* it stays until there is a server, or room */
+    VERDICT_GONE, /* the client is not here any more */
+};
+
+void pg_server_holder_ready(struct server *server, unsigned what)
+{
+    struct pg_client *client = server->holder;
+
+    if (what & STREAM_DRAINED)
+        pg_requests_run(client);
+    else
+        pg_replies_run(client);
+}
+
+/* What the session of the client has set goes in front of its first message, in the same write. */
+static void requests_set_params(struct pg_client *client)
+{
+    struct pg_server *pg = client->server;
+    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
+    char sets[SETS_BYTES];
+    size_t length;
+
+    if (client->params == pg->params)
+        return;
+    length = params_difference(client->params, pg->params, sets, sizeof(sets));
+    if (length == 0 || length == sizeof(sets))
+        return;
+    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
+    stream_queue(&pg->base.stream, header, sizeof(header));
+    stream_queue(&pg->base.stream, sets, length + 1);
+    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+}
+
+static void requests_attach(struct pg_client *client, struct server *server)
+{
+    client->server = pg_server_of(server);
+    server->holder = client;
+    server->holder_ready = pg_server_holder_ready;
+    pg_client_move(client, PG_CLIENT_ACTIVE);
+    client->request_us = client->transaction_us = loop_now_us(&client->worker->loop);
+    requests_set_params(client);
+}
+
+void pg_waiter_granted(struct waiter *waiter, struct server *server)
+{
+    struct pg_client *client = container_of(waiter, struct pg_client, waiter);
+    struct counters *counters = &client->pool->counters;
+
+    counter_add(&counters->wait_time, loop_now_us(&client->worker->loop) - waiter->since_us);
+    if (client->state == PG_CLIENT_WELCOME) {
+        pg_welcome_granted(client, server);
+        return;
+    }
+    requests_attach(client, server);
+    pg_requests_run(client);
+}
+
+void pg_waiter_refused(struct waiter *waiter, const struct pool_failure *failure)
+{
+    struct pg_client *client = container_of(waiter, struct pg_client, waiter);
+
+    if (client->state == PG_CLIENT_WELCOME)
+        pg_client_close_failed(client, failure);
+    else
+        pg_loss_refuse(client, failure);
+}
+
+/* Finds a server for the client, or has it wait. */
+static enum verdict requests_want_server(struct pg_client *client)
+{
+    struct server *server = pool_take(client->pool);
+    const struct pool_failure *failure;
+
+    if (server) {
+        requests_attach(client, server);
+        return VERDICT_PASS;
+    }
+    pg_client_move(client, PG_CLIENT_WAITING);
+    client->request_us = loop_now_us(&client->worker->loop);
+    client->notified = false;
+    if (!pool_wait(client->pool, &client->waiter, &failure))
+        client->refusal = failure;
+    else
+        pg_client_watch(client);
+    return VERDICT_WAIT;
+}
+
+/* A request of the client failed here: the rest of it is ignored, as a server would. */
+static enum verdict requests_ignore(struct pg_client *client, uint8_t type)
+{
+    uint8_t bytes[8];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+    bool over = client->fail_one ? type == PG_QUERY || type == PG_FUNCTION_CALL : type == PG_SYNC;
+
+    if (over) {
+        client->fail_one = client->skip_until_sync = false;
+        pg_write_ready(&writer, client->aborted ? 'E' : 'I');
+        stream_queue(&client->stream, bytes, writer.length);
+    }
+    return VERDICT_SKIP;
+}
+
+/* A message of a client without a server. */
+static enum verdict requests_idle_message(struct pg_client *client, uint8_t type,
+                                          const uint8_t *body, uint32_t length, bool whole)
+{
+    uint8_t bytes[8];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+
+    if (client->fail_one || client->skip_until_sync)
+        return requests_ignore(client, type);
+    switch (type) {
+    case PG_FLUSH:
+    case PG_COPY_DATA:
+    case PG_COPY_DONE:
+    case PG_COPY_FAIL:
+        return VERDICT_SKIP;
+    case PG_SYNC:
+        pg_write_ready(&writer, client->aborted ? 'E' : 'I');
+        stream_queue(&client->stream, bytes, writer.length);
+        return VERDICT_SKIP;
+    default:
+        break;
+    }
+    if (client->aborted)
+        return pg_loss_aborted_message(client, type, body, length, whole) ? VERDICT_SKIP
+                                                                          : VERDICT_MORE;
+    return requests_want_server(client);
+}
+
+static enum verdict requests_bad_type(struct pg_client *client, uint8_t type)
+{
+    struct pool_failure failure = {.sqlstate = "08P01"};
+
+    snprintf(failure.message, sizeof(failure.message), "invalid frontend message type %d", type);
+    pg_client_close_failed(client, &failure);
+    return VERDICT_GONE;
+}
+
+/* Decides about one message; body is what of it has come. */
+static enum verdict requests_message(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                     uint32_t length, bool whole)
+{
+    struct pg_server *pg;
+    enum verdict verdict;
+
+    switch (type) {
+    case PG_TERMINATE:
+        pg_client_close(client, "client close request");
+        return VERDICT_GONE;
+    case PG_QUERY:
+        if (client->worker->conf->disable_pqexec) {
+            pg_client_close_failed(client, pg_error_row(PG_ERROR_SIMPLE_QUERY_DISABLED));
+            return VERDICT_GONE;
+        }
+        break;
+    case PG_PARSE:
+    case PG_BIND:
+    case PG_DESCRIBE:
+    case PG_EXECUTE:
+    case PG_CLOSE:
+    case PG_SYNC:
+    case PG_FLUSH:
+    case PG_FUNCTION_CALL:
+    case PG_COPY_DATA:
+    case PG_COPY_DONE:
+    case PG_COPY_FAIL:
+        break;
+    default:
+        return requests_bad_type(client, type);
+    }
+    if (client->state == PG_CLIENT_IDLE) {
+        verdict = requests_idle_message(client, type, body, length, whole);
+        if (verdict != VERDICT_PASS)
+            return verdict;
+    }
+    pg = client->server;
+    if (pg_pipeline_full(&pg->pipeline))
+        return VERDICT_WAIT;
+    if (pg_pipeline_idle(&pg->pipeline)) {
+        client->request_us = loop_now_us(&client->worker->loop);
+        if (pg->status == 'I')
+            client->transaction_us = client->request_us;
+        if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
+            client->watch_due = true;
+    }
+    pg_pipeline_sent(&pg->pipeline, type, false);
+    if (type == PG_PARSE)
+        counter_add(&client->pool->counters.client_parse_count, 1);
+    else if (type == PG_BIND)
+        counter_add(&client->pool->counters.bind_count, 1);
+    return VERDICT_PASS;
+}
+
+static void requests_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    stream_write(&client->server->base.stream, bytes, length);
+}
+
+/* Walks what was read. Returns how many bytes are done with; the rest is kept. -1: the client is
+ * not here any more. */
+static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
+{
+    size_t at = 0, span = 0; /* bytes[span..at) are to be passed on */
+
+    while (at < length) {
+        size_t left = length - at, take;
+        enum verdict verdict;
+        uint32_t body;
+
+        if (client->body_left > 0) {
+            take = left < client->body_left ? left : client->body_left;
+            client->body_left -= (uint32_t)take;
+            at += take;
+            if (client->skip_body)
+                span = at;
+            continue;
+        }
+        if (left < PG_HEADER_BYTES)
+            break;
+        body = pg_u32(bytes + at + 1);
+        if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
+            body > client->worker->conf->max_packet_size_bytes) {
+            pg_client_close_failed(client,
+                                   pg_error_row(body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX
+                                                    ? PG_ERROR_BAD_LENGTH
+                                                    : PG_ERROR_TOO_LONG));
+            return -1;
+        }
+        body -= 4;
+        take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
+        verdict = requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take,
+                                   take == body);
+        if (verdict == VERDICT_GONE)
+            return -1;
+        if (verdict == VERDICT_MORE)
+            break;
+        if (verdict == VERDICT_WAIT) {
+            client->in_whole = true;
+            break;
+        }
+        if (verdict == VERDICT_SKIP) {
+            requests_forward(client, bytes + span, at - span);
+            span = at + PG_HEADER_BYTES + take;
+        }
+        client->skip_body = verdict == VERDICT_SKIP;
+        client->body_left = body - (uint32_t)take;
+        at += PG_HEADER_BYTES + take;
+    }
+    requests_forward(client, bytes + span, at - span);
+    return (ssize_t)at;
+}
+
+/* True when the client may not be read now: it waits, or its server does not take what it sent. */
+static bool requests_blocked(const struct pg_client *client)
+{
+    if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_WELCOME)
+        return true;
+    return client->state == PG_CLIENT_ACTIVE &&
+           stream_pending(&client->server->base.stream) > SERVER_PENDING_MAX;
+}
+
+static void requests_ended(struct pg_client *client)
+{
+    pg_client_close(client, client->stream.error ? strerror(client->stream.error)
+                                                 : "client unexpected eof");
+}
+
+/* A client that may not be read has closed its end, perhaps behind what it still sent: only when
+ * nothing but the end is left is it closed. A Terminate counts as the end. */
+static void requests_look_for_end(struct pg_client *client)
+{
+    struct loop *loop = &client->worker->loop;
+    ssize_t got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES / 4);
+
+    if (got < 0)
+        requests_ended(client);
+    else if (got > 0) {
+        buffer_append(&client->in, &loop->buffers, loop->scratch, (size_t)got);
+        if (buffer_length(&client->in) < LOOP_SCRATCH_BYTES / 2)
+            stream_again(&client->stream);
+    }
+}
+
+void pg_requests_run(struct pg_client *client)
+{
+    struct loop *loop = &client->worker->loop;
+    int64_t turns = client->worker->conf->sbuf_loopcnt;
+
+    if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_WELCOME) {
+        requests_look_for_end(client);
+        return;
+    }
+    do {
+        size_t kept = buffer_length(&client->in), length;
+        ssize_t got = 0, done;
+
+        if (requests_blocked(client))
+            return;
+        if (kept > 0)
+            memcpy(loop->scratch, buffer_bytes(&client->in), kept);
+        if (kept < LOOP_SCRATCH_BYTES)
+            got = stream_read(&client->stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
+        if (got < 0 && !client->in_whole) {
+            requests_ended(client);
+            return;
+        }
+        if (got <= 0 && !client->in_whole)
+            return;
+        length = kept + (got > 0 ? (size_t)got : 0);
+        if (got > 0)
+            counter_add(&client->pool->counters.bytes_received, (uint64_t)got);
+        client->in_whole = false;
+        buffer_clear(&client->in, &loop->buffers);
+        done = requests_walk(client, loop->scratch, length);
+        if (done < 0)
+            return;
+        buffer_append(&client->in, &loop->buffers, loop->scratch + done, length - (size_t)done);
+        stream_flush(&client->stream);
+        if (client->watch_due) {
+            client->watch_due = false;
+            pg_client_watch(client);
+        }
+        if (client->refusal) {
+            const struct pool_failure *refusal = client->refusal;
+
+            client->refusal = NULL;
+            pg_loss_refuse(client, refusal);
+            return;
+        }
+        if (client->state == PG_CLIENT_ACTIVE && pg_replies_lease_over(client))
+            pg_replies_end_lease(client);
+        if (client->in_whole)
+            return;
+    } while (--turns > 0);
+    if (client->stream.readable)
+        stream_again(&client->stream);
+}

@@ -1,0 +1,246 @@
+#include "sluice/proxy/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pg_client.h"
+#include "sluice/base/log.h"
+#include "sluice/base/memory.h"
+
+struct accepted {
+    struct mail mail;
+    int fd;
+    struct address from;
+};
+
+struct order {
+    struct mail mail;
+    const struct conf *conf; /* held for the receiver */
+    bool on;
+};
+
+static void accepted_delivered(struct mail *mail, void *receiver)
+{
+    struct accepted *accepted = container_of(mail, struct accepted, mail);
+
+    struct worker *worker = receiver;
+    struct stream_options options = stream_options_of(worker->conf);
+
+    stream_tune(accepted->fd, &options);
+    pg_client_new(receiver, accepted->fd, &accepted->from);
+    free(accepted);
+}
+
+void worker_give_client(struct worker *worker, int fd, const struct address *from)
+{
+    struct accepted *accepted = memory_new(sizeof(*accepted));
+
+    accepted->fd = fd;
+    accepted->from = *from;
+    accepted->mail.deliver = accepted_delivered;
+    atomic_fetch_add(&worker->client_count, 1);
+    mailbox_send(&worker->mailbox, &accepted->mail);
+}
+
+static size_t worker_clients(const struct worker *worker)
+{
+    size_t count = 0;
+
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
+        count += worker->clients[kind].length;
+    return count;
+}
+
+static void worker_tell_drained(struct worker *worker)
+{
+    bool done =
+        worker->wait_for_clients ? worker_clients(worker) == 0 : pools_busy(&worker->pools) == 0;
+
+    if (!worker->draining || worker->drained_sent || !done)
+        return;
+    worker->drained_sent = true;
+    mailbox_send(worker->process->main_mailbox, &worker->drained);
+}
+
+void worker_client_gone(struct worker *worker)
+{
+    atomic_fetch_sub(&worker->client_count, 1);
+    worker_tell_drained(worker);
+}
+
+static void worker_emptied(struct pools *pools)
+{
+    worker_tell_drained(container_of(pools, struct worker, pools));
+}
+
+static void drained_delivered(struct mail *mail, void *receiver)
+{
+    struct worker *worker = container_of(mail, struct worker, drained);
+
+    worker->process->worker_drained(worker);
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+
+    pools_warm(&worker->pools, &pg_server_kind);
+    loop_run(&worker->loop);
+    return NULL;
+}
+
+static void worker_init(struct worker *worker, struct process *process, unsigned index,
+                        const struct conf *conf)
+{
+    worker->index = index;
+    worker->process = process;
+    worker->conf = conf_hold(conf);
+    loop_init(&worker->loop);
+    mailbox_init(&worker->mailbox, &worker->loop, worker);
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
+        list_init(&worker->clients[kind]);
+    worker->drained.deliver = drained_delivered;
+    worker->pools.loop = &worker->loop;
+    worker->pools.mailbox = &worker->mailbox;
+    worker->pools.worker = index;
+    worker->pools.registry = &process->registry;
+    worker->pools.resolver = process->resolver;
+    worker->pools.conf = worker->conf;
+    worker->pools.emptied = worker_emptied;
+    pools_init(&worker->pools);
+    process->registry.workers[index] = &worker->pools;
+}
+
+void workers_start(struct process *process, const struct conf *conf)
+{
+    unsigned count = process->registry.worker_count;
+    sigset_t all, before;
+
+    process->workers = memory_new(count * sizeof(process->workers[0]));
+    for (unsigned i = 0; i < count; i++)
+        worker_init(&process->workers[i], process, i, conf);
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i < count; i++)
+        ensure(pthread_create(&process->workers[i].thread, NULL, worker_run,
+                              &process->workers[i]) == 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void worker_close_clients(struct worker *worker)
+{
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++) {
+        struct list_node *node;
+
+        while ((node = list_first(&worker->clients[kind])))
+            pg_client_close_failed(container_of(node, struct pg_client, node),
+                                   pg_error_row(PG_ERROR_ADMIN_SHUTDOWN));
+    }
+}
+
+/* After the thread has ended; the main thread cleans up for it. */
+static void worker_fini(struct worker *worker)
+{
+    worker->draining = false;
+    worker_close_clients(worker);
+    pools_fini(&worker->pools);
+    verifier_cache_clear(worker);
+    free(worker->slots);
+    mailbox_fini(&worker->mailbox);
+    loop_fini(&worker->loop);
+    conf_drop(worker->conf);
+}
+
+void workers_join(struct process *process)
+{
+    for (unsigned i = 0; i < process->registry.worker_count; i++)
+        pthread_join(process->workers[i].thread, NULL);
+    for (unsigned i = 0; i < process->registry.worker_count; i++)
+        worker_fini(&process->workers[i]);
+    free(process->workers);
+}
+
+static void configure_delivered(struct mail *mail, void *receiver)
+{
+    struct order *order = container_of(mail, struct order, mail);
+    struct worker *worker = receiver;
+    const struct conf *before = worker->conf;
+
+    worker->conf = order->conf;
+    verifier_cache_clear(worker);
+    pools_configure(&worker->pools, worker->conf);
+    pools_warm(&worker->pools, &pg_server_kind);
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
+        LIST_EACH_SAFE (&worker->clients[kind], node, next)
+            pg_client_watch(container_of(node, struct pg_client, node));
+    conf_drop(before);
+    free(order);
+}
+
+static void pause_delivered(struct mail *mail, void *receiver)
+{
+    struct order *order = container_of(mail, struct order, mail);
+
+    pools_pause(&((struct worker *)receiver)->pools, order->on);
+    free(order);
+}
+
+static void drain_delivered(struct mail *mail, void *receiver)
+{
+    struct order *order = container_of(mail, struct order, mail);
+    struct worker *worker = receiver;
+
+    worker->draining = true;
+    worker->wait_for_clients = order->on;
+    if (!worker->wait_for_clients)
+        pools_pause(&worker->pools, true);
+    worker_tell_drained(worker);
+    free(order);
+}
+
+static void stop_delivered(struct mail *mail, void *receiver)
+{
+    struct worker *worker = receiver;
+
+    loop_stop(&worker->loop);
+    free(container_of(mail, struct order, mail));
+}
+
+static void workers_order(struct process *process,
+                          void (*deliver)(struct mail *mail, void *receiver),
+                          const struct conf *conf, bool on)
+{
+    for (unsigned i = 0; i < process->registry.worker_count; i++) {
+        struct order *order = memory_new(sizeof(*order));
+
+        order->mail.deliver = deliver;
+        order->conf = conf ? conf_hold(conf) : NULL;
+        order->on = on;
+        mailbox_send(&process->workers[i].mailbox, &order->mail);
+    }
+}
+
+void workers_configure(struct process *process, const struct conf *conf)
+{
+    workers_order(process, configure_delivered, conf, false);
+}
+
+void workers_pause(struct process *process, bool paused)
+{
+    workers_order(process, pause_delivered, NULL, paused);
+}
+
+void workers_drain(struct process *process, bool wait_for_clients)
+{
+    atomic_store(&process->refusing, true);
+    workers_order(process, drain_delivered, NULL, wait_for_clients);
+}
+
+void workers_stop(struct process *process)
+{
+    atomic_store(&process->refusing, true);
+    workers_order(process, stop_delivered, NULL, false);
+}
