@@ -14,7 +14,7 @@
 #include "sluice/base/memory.h"
 
 #define SECTION_BYTES 49 /* of inih's buffer for the name of a section */
-#define FILES_MOST 10000
+#define FILES_MOST 1000
 #define STATEMENTS_MOST 1000000
 
 /* A file that is being read; below the top of the stack, one that waits for what it includes. */
@@ -138,7 +138,7 @@ static void reader_include(struct reader *reader, const char *path)
     struct text found = {0};
     int fd;
 
-    if (reader->depth > READER_DEPTH || reader->files++ == FILES_MOST) {
+    if (reader->depth > READER_DEPTH || reader->files++ >= FILES_MOST) {
         complain(reader, "%%include %s: too many files include one another", path);
         return;
     }

@@ -12,7 +12,7 @@
 #include "sluice/conf/report.h"
 
 #define READER_LINE_BYTES (1 << 20)  /* longest line */
-#define READER_FILE_BYTES (64 << 20) /* all files together */
+#define READER_FILE_BYTES (16 << 20) /* all files together */
 #define READER_DEPTH 10              /* files included in one another, as in PgBouncer */
 
 struct statement {

@@ -12,7 +12,8 @@ struct text {
 
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_add_byte(struct text *text, char byte);
-void text_addf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_addf(struct text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3), nonnull));
 void text_clear(struct text *text); /* keeps the memory */
 void text_fini(struct text *text);
 

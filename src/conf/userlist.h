@@ -8,7 +8,7 @@
 
 #include "sluice/conf/report.h"
 
-#define USERLIST_BYTES (64 << 20)
+#define USERLIST_BYTES (16 << 20)
 
 /* Which file was read; zeros for none. */
 struct userlist_stamp {
