@@ -99,37 +99,68 @@ static bool notify_ready(const struct sluice *sluice)
     return false;
 }
 
-void sluice_start_with(struct sluice *sluice, const struct sluice_options *options)
-{
-    double deadline = deadline_in(20);
+static char asan[] = "ASAN_OPTIONS=exitcode=99:detect_leaks=1";
+static char ubsan[] = "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99";
+static char tsan[] = "TSAN_OPTIONS=exitcode=99:halt_on_error=0";
+static char *variables[] = {asan, ubsan, tsan, NULL /* NOTIFY_SOCKET */, NULL};
 
-    *sluice = (struct sluice){
-        .port = process_free_port(),
-        .directory = process_directory(),
-        .postgres = options->postgres ? options->postgres : postgres_shared(),
-    };
+int sluice_run(char *const arguments[], char **output)
+{
+    char *file = text("%s/output", process_directory());
+    char *all[20] = {text("%s", binary())};
+    int status;
+
+    for (int i = 0; arguments[i]; i++)
+        all[i + 1] = arguments[i];
+    file_write(file, "");
+    status = process_await(process_start(binary(), all, file, variables, SIGKILL), 20);
+    *output = file_read(file);
+    ck_assert_msg(status != -1, "it does not end:\n%s", *output);
+    ck_assert_msg(WIFEXITED(status), "status %x:\n%s", (unsigned)status, *output);
+    return WEXITSTATUS(status);
+}
+
+void sluice_prepare(struct sluice *sluice)
+{
+    *sluice = (struct sluice){.port = process_free_port(), .directory = process_directory()};
     sluice->ini = text("%s/sluice.ini", sluice->directory);
     sluice->log = text("%s/log", sluice->directory);
     file_write(sluice->log, "");
-    sluice_rewrite_with(sluice, options);
     notify_open(sluice);
-    sluice->pid = process_start(
-        binary(), (char *[]){text("%s", binary()), sluice->ini, NULL}, sluice->log,
-        (char *[]){text("NOTIFY_SOCKET=%s/notify", sluice->directory),
-                   text("ASAN_OPTIONS=exitcode=99:detect_leaks=1"),
-                   text("UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99"),
-                   text("TSAN_OPTIONS=exitcode=99:halt_on_error=0"), NULL},
-        SIGKILL);
+}
+
+static void launch(struct sluice *sluice)
+{
+    double deadline = deadline_in(20);
+
+    variables[3] = text("NOTIFY_SOCKET=%s/notify", sluice->directory);
+    sluice->pid = process_start(binary(), (char *[]){text("%s", binary()), sluice->ini, NULL},
+                                sluice->log, variables, SIGKILL);
+    variables[3] = NULL;
     while (!notify_ready(sluice)) {
         int status;
 
         if (waitpid(sluice->pid, &status, WNOHANG) != 0)
-            ck_abort_msg("%s ended at its start, status %x:\n%s\n%s", binary(), status,
+            ck_abort_msg("%s ended at its start, status %x:\n%s\n%s", binary(), (unsigned)status,
                          file_read(sluice->log), file_read(sluice->ini));
         if (deadline_over(deadline))
             ck_abort_msg("%s does not get ready:\n%s", binary(), file_read(sluice->log));
         nap();
     }
+}
+
+void sluice_launch(struct sluice *sluice, const char *ini)
+{
+    file_write(sluice->ini, ini);
+    launch(sluice);
+}
+
+void sluice_start_with(struct sluice *sluice, const struct sluice_options *options)
+{
+    sluice_prepare(sluice);
+    sluice->postgres = options->postgres ? options->postgres : postgres_shared();
+    sluice_rewrite_with(sluice, options);
+    launch(sluice);
 }
 
 bool sluice_reload(struct sluice *sluice)

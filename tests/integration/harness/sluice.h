@@ -36,6 +36,15 @@ struct sluice {
 #define sluice_start(sluice, ...) sluice_start_with(sluice, &(struct sluice_options){__VA_ARGS__})
 void sluice_start_with(struct sluice *sluice, const struct sluice_options *options);
 
+/* Runs the binary with other arguments (NULL-terminated, without its name) until it ends; its exit
+ * status. What it printed is in *output. */
+int sluice_run(char *const arguments[], char **output);
+
+/* Starts it like sluice_start(), with this very ini file, which names a listen_port that is
+ * sluice->port and a unix_socket_dir that is sluice->directory. */
+void sluice_prepare(struct sluice *sluice);
+void sluice_launch(struct sluice *sluice, const char *ini);
+
 /* Writes a new ini file for the next reload; sends nothing. */
 #define sluice_rewrite(sluice, ...) \
     sluice_rewrite_with(sluice, &(struct sluice_options){__VA_ARGS__})
