@@ -31,7 +31,7 @@ static char *printable(const char *text)
         unsigned char byte = (unsigned char)*text;
 
         if (byte < 0x20 || byte == 0x7f)
-            to += sprintf(to, "\\x%02x", byte);
+            to += snprintf(to, 5, "\\x%02x", byte);
         else
             *to++ = (char)byte;
     }

@@ -161,25 +161,31 @@ START_TEST(hosts_are_a_list_or_the_unix_socket)
 }
 END_TEST
 
-START_TEST(the_user_decides_before_the_database_and_that_before_the_general_setting)
+/* One of everything, said in general, by a database and by a user. */
+static struct conf *load_deciders(void)
 {
-    struct conf *conf =
-        load_good("[sluice]\ndefault_pool_size = 1\nmin_pool_size = 2\nreserve_pool_size = 3\n"
-                  "max_db_connections = 4\nmax_db_client_connections = 5\n"
-                  "max_user_connections = 6\nmax_user_client_connections = 7\nmax_waiting = 8\n"
-                  "server_lifetime = 9\nquery_wait_timeout = 10\nquery_timeout = 11\n"
-                  "transaction_timeout = 12\nidle_transaction_timeout = 13\n"
-                  "client_idle_timeout = 14\npool_mode = statement\nauth_user = general\n"
-                  "[databases]\nplain =\n"
-                  "own = pool_size=101 min_pool_size=102 reserve_pool_size=103 "
-                  "max_db_connections=104 max_db_client_connections=105 max_waiting=108 "
-                  "server_lifetime=109 query_wait_timeout=110 pool_mode=transaction priority=1 "
-                  "auth_user=theirs auth_query=q auth_dbname=d\n"
-                  "[users]\nplain =\n"
-                  "own = pool_size=0 reserve_pool=203 max_user_connections=206 "
-                  "max_user_client_connections=207 max_waiting=208 query_wait_timeout=210 "
-                  "query_timeout=0 transaction_timeout=212 idle_transaction_timeout=213 "
-                  "client_idle_timeout=214 pool_mode=session priority=9\n");
+    return load_good(
+        "[sluice]\ndefault_pool_size = 1\nmin_pool_size = 2\nreserve_pool_size = 3\n"
+        "max_db_connections = 4\nmax_db_client_connections = 5\nmax_user_connections = 6\n"
+        "max_user_client_connections = 7\nmax_waiting = 8\nserver_lifetime = 9\n"
+        "query_wait_timeout = 10\nquery_timeout = 11\ntransaction_timeout = 12\n"
+        "idle_transaction_timeout = 13\nclient_idle_timeout = 14\npool_mode = statement\n"
+        "auth_user = general\n"
+        "[databases]\nplain =\n"
+        "own = pool_size=101 min_pool_size=102 reserve_pool_size=103 max_db_connections=104 "
+        "max_db_client_connections=105 max_waiting=108 server_lifetime=109 "
+        "query_wait_timeout=110 pool_mode=transaction priority=1 auth_user=theirs auth_query=q "
+        "auth_dbname=d\n"
+        "[users]\nplain =\n"
+        "own = pool_size=0 reserve_pool=203 max_user_connections=206 "
+        "max_user_client_connections=207 max_waiting=208 query_wait_timeout=210 query_timeout=0 "
+        "transaction_timeout=212 idle_transaction_timeout=213 client_idle_timeout=214 "
+        "pool_mode=session priority=9\n");
+}
+
+START_TEST(limits_are_the_users_then_the_databases_then_the_general_ones)
+{
+    struct conf *conf = load_deciders();
     const struct conf_database *database = conf_find_database(conf, "own");
     const struct conf_database *plain = conf_find_database(conf, "plain");
     const struct conf_user *user = conf_find_user(conf, "own");
@@ -206,6 +212,18 @@ START_TEST(the_user_decides_before_the_database_and_that_before_the_general_sett
     ck_assert_int_eq(conf_max_waiting(conf, database, user), 208);
     ck_assert_int_eq(conf_max_waiting(conf, database, nobody), 108);
     ck_assert_int_eq(conf_max_waiting(conf, plain, nobody), 8);
+    conf_drop(conf);
+}
+END_TEST
+
+START_TEST(times_are_the_users_then_the_databases_then_the_general_ones)
+{
+    struct conf *conf = load_deciders();
+    const struct conf_database *database = conf_find_database(conf, "own");
+    const struct conf_database *plain = conf_find_database(conf, "plain");
+    const struct conf_user *user = conf_find_user(conf, "own");
+    const struct conf_user *nobody = conf_find_user(conf, "plain");
+
     ck_assert_uint_eq(conf_server_lifetime_us(conf, database), 109000000);
     ck_assert_uint_eq(conf_server_lifetime_us(conf, plain), 9000000);
     ck_assert_uint_eq(conf_query_wait_timeout_us(conf, database, user), 210000000);
@@ -219,6 +237,18 @@ START_TEST(the_user_decides_before_the_database_and_that_before_the_general_sett
     ck_assert_uint_eq(conf_idle_transaction_timeout_us(conf, NULL), 13000000);
     ck_assert_uint_eq(conf_client_idle_timeout_us(conf, user), 214000000);
     ck_assert_uint_eq(conf_client_idle_timeout_us(conf, nobody), 14000000);
+    conf_drop(conf);
+}
+END_TEST
+
+START_TEST(modes_and_names_are_the_users_then_the_databases_then_the_general_ones)
+{
+    struct conf *conf = load_deciders();
+    const struct conf_database *database = conf_find_database(conf, "own");
+    const struct conf_database *plain = conf_find_database(conf, "plain");
+    const struct conf_user *user = conf_find_user(conf, "own");
+    const struct conf_user *nobody = conf_find_user(conf, "plain");
+
     ck_assert_int_eq(conf_pool_mode(conf, database, user), POOL_MODE_SESSION);
     ck_assert_int_eq(conf_pool_mode(conf, database, nobody), POOL_MODE_TRANSACTION);
     ck_assert_int_eq(conf_pool_mode(conf, plain, nobody), POOL_MODE_STATEMENT);
@@ -397,7 +427,9 @@ END_TEST
 LOAD_MAIN("sections", a_database_line_is_read_as_pgbouncer_does, values_and_their_quotes,
           mistakes_in_a_line_are_explained, a_name_without_a_line_falls_back_to_the_star,
           hosts_are_a_list_or_the_unix_socket,
-          the_user_decides_before_the_database_and_that_before_the_general_setting,
+          limits_are_the_users_then_the_databases_then_the_general_ones,
+          times_are_the_users_then_the_databases_then_the_general_ones,
+          modes_and_names_are_the_users_then_the_databases_then_the_general_ones,
           a_changed_address_or_login_needs_new_servers, peers_have_numbers,
           a_redis_pool_is_complete, lookups_name_a_database_and_a_query,
           many_databases_are_found_by_name)

@@ -213,6 +213,6 @@ START_TEST(lists)
 }
 END_TEST
 
-LOAD_MAIN("values", switches, whole_numbers, modes_are_octal, workers_may_be_auto, times,
+LOAD_MAIN("value", switches, whole_numbers, modes_are_octal, workers_may_be_auto, times,
           a_time_in_milliseconds, sizes, words, words_that_promise_what_is_not_there_are_refused,
           lists)

@@ -229,7 +229,7 @@ START_TEST(dropping_nothing_does_nothing)
 }
 END_TEST
 
-LOAD_MAIN("snapshot", set_makes_a_snapshot_that_differs_in_one_setting,
+LOAD_MAIN("conf", set_makes_a_snapshot_that_differs_in_one_setting,
           set_reaches_what_falls_back_to_it, set_says_why_it_refuses, set_does_not_read_the_files,
           set_does_not_repeat_old_warnings, a_reload_reads_the_files_again_and_forgets_set,
           a_reload_may_read_another_file, a_reload_keeps_what_needs_a_restart,

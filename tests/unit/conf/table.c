@@ -286,5 +286,5 @@ START_TEST(every_setting_of_a_pgbouncer_ini_loads)
 }
 END_TEST
 
-LOAD_MAIN("defaults", every_default_is_the_documented_one, defaults_arrive_in_their_units,
+LOAD_MAIN("table", every_default_is_the_documented_one, defaults_arrive_in_their_units,
           a_packaged_pgbouncer_ini_loads_unchanged, every_setting_of_a_pgbouncer_ini_loads)
