@@ -71,7 +71,8 @@ static void write_head(FILE *file, const char *title)
 static const char introduction[] =
     "# Settings\n"
     "\n"
-    "This page is made from the tables in `include/sluice/conf/*.def`; change it there.\n"
+    "This page is made from the tables in `include/sluice/conf/*.def`; change it there, then run\n"
+    "`sluice --settings > docs/settings.md`.\n"
     "\n"
     "The file has sections in brackets and lines of the form `name = value`. A line that begins\n"
     "with `;` or `#` is a comment; within a line these signs mean nothing. `%include FILE` reads\n"

@@ -42,8 +42,9 @@ START_TEST(the_manual_is_up_to_date)
 {
     char *now = written_manual(), *kept = read_whole(source_path("docs/settings.md"));
 
-    ck_assert_msg(strcmp(now, kept) == 0,
-                  "docs/settings.md is not what conf_write_manual() writes; make it anew");
+    ck_assert_msg(
+        strcmp(now, kept) == 0,
+        "docs/settings.md is not what the tables say: sluice --settings > docs/settings.md");
     free(now);
     free(kept);
 }

@@ -118,15 +118,13 @@ static void long_line_arrives(size_t length)
     ck_assert_str_eq(conf->server_reset_query, value);
     ck_assert_int_eq(conf->verbose, 2);
     conf_drop(conf);
-    sprintf(text, "[sluice]\nserver_reset_query = %s\nverbos = 2\n", value);
-    refused(text, "conf.ini:3: unknown setting \"verbos\"; did you mean \"verbose\"?");
     free(text);
     free(value);
 }
 
 START_TEST(a_line_of_any_length_near_the_limit_of_inih_arrives)
 {
-    for (size_t length = 1; length < 700; length++)
+    for (size_t length = 1; length < 420; length++)
         long_line_arrives(length);
 }
 END_TEST
@@ -140,6 +138,18 @@ END_TEST
 START_TEST(a_line_of_200000_bytes_arrives)
 {
     long_line_arrives(200000);
+}
+END_TEST
+
+START_TEST(lines_are_counted_as_in_the_file)
+{
+    char *value = long_value(5000), *text = malloc(5200);
+
+    ck_assert_ptr_nonnull(text);
+    sprintf(text, "[sluice]\nserver_reset_query = %s\nverbos = 2\n", value);
+    refused(text, "conf.ini:3: unknown setting \"verbos\"; did you mean \"verbose\"?");
+    free(text);
+    free(value);
 }
 END_TEST
 
@@ -321,7 +331,8 @@ LOAD_MAIN("reader", a_value_is_the_rest_of_the_line, comments_and_blank_lines_ar
           a_file_without_a_last_newline_loads, line_ends_and_marks_of_other_systems_are_understood,
           a_setting_may_stand_behind_its_section, both_names_of_the_main_section_are_one,
           a_line_of_any_length_near_the_limit_of_inih_arrives, a_line_of_4000_bytes_arrives,
-          a_line_of_200000_bytes_arrives, a_line_of_a_megabyte_is_the_longest, names_may_be_quoted,
+          a_line_of_200000_bytes_arrives, lines_are_counted_as_in_the_file,
+          a_line_of_a_megabyte_is_the_longest, names_may_be_quoted,
           names_are_as_long_as_inih_can_take, the_last_of_equal_names_counts,
           mistakes_of_form_are_explained, unknown_sections_are_explained,
           an_included_file_is_read_in_place, mistakes_in_an_included_file_name_it,

@@ -45,7 +45,7 @@ START_TEST(binary_garbage_is_refused)
     char bytes[4096];
 
     random_state = 88172645463325252ULL;
-    for (int turn = 0; turn < 200; turn++) {
+    for (int turn = 0; turn < 50; turn++) {
         for (size_t i = 0; i < sizeof(bytes); i++)
             bytes[i] = (char)(next_random() >> 32);
         load_anything(bytes, sizeof(bytes));
@@ -110,7 +110,7 @@ START_TEST(shuffled_pieces_of_settings_are_read_or_refused)
     char bytes[2048];
 
     random_state = 1234567;
-    for (int turn = 0; turn < 500; turn++) {
+    for (int turn = 0; turn < 300; turn++) {
         size_t length = 0, count = next_random() % 60;
 
         for (size_t i = 0; i < count; i++) {

@@ -47,7 +47,7 @@ END_TEST
 START_TEST(a_setting_without_effect_is_named_once)
 {
     struct conf *conf = load_good("[sluice]\npkt_buf = 8192\npkt_buf = 16384\nmax_delay = 5ms\n"
-                                  "disable_pqexec = 0\n" /* as it is anyway */
+                                  "server_fast_close = 0\n" /* as it is anyway */
                                   "[databases]\na = auth_user=x\nb = auth_user=y\n"
                                   "[redis]\nr = listen_port=1\ns = listen_port=2\n");
 
