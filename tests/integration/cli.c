@@ -239,16 +239,15 @@ END_TEST
 
 START_TEST(a_value_of_four_thousand_bytes_is_read_whole)
 {
-    char *name = malloc(4001);
+    static char name[4001];
     PGconn *connection;
 
-    memset(name, 'n', 4000);
-    name[4000] = '\0';
+    memset(name, 'n', sizeof(name) - 1);
     sluice_start(&sluice,
-                 .databases = text("p = {server} connect_query='SET myapp.long = %s%s%s'\n", "''",
-                                   name, "''"));
+                 .databases = text("p = {server} connect_query='SET myapp.long = ''%s'''\n", name));
     connection = sluice_connect(&sluice, "user=user1 dbname=p");
-    ck_assert_str_eq(sql_value(connection, "SHOW myapp.long"), name);
+    ck_assert_uint_eq(strlen(sql_value(connection, "SHOW myapp.long")), sizeof(name) - 1);
+    ck_assert_int_eq(strcmp(sql_value(connection, "SHOW myapp.long"), name), 0);
     PQfinish(connection);
     sluice_stop(&sluice);
 }
@@ -256,9 +255,9 @@ END_TEST
 
 START_TEST(a_key_that_has_no_effect_is_named_once)
 {
-    sluice_start(&sluice, .settings = "autodb_idle_timeout = 100\n");
-    sluice_await_log(&sluice, "autodb_idle_timeout");
-    ck_assert_uint_eq(sluice_log_count(&sluice, "autodb_idle_timeout"), 1);
+    sluice_start(&sluice, .settings = "pkt_buf = 8192\n");
+    sluice_await_log(&sluice, "pkt_buf");
+    ck_assert_uint_eq(sluice_log_count(&sluice, "pkt_buf"), 1);
     sluice_stop(&sluice);
 }
 END_TEST

@@ -224,6 +224,7 @@ START_TEST(an_answer_that_the_server_breaks_ends_that_server_only)
                  .settings = "pool_mode = transaction\nserver_login_retry = 1\n"
                              "server_check_delay = 600\n");
     client_login(&client, &sluice, "user1", "f");
+    client.torn = !whole;
     client_send(&client, put_query(put_new(), "SELECT"));
     do {
         message = client_read(&client);

@@ -127,7 +127,7 @@ START_TEST(a_low_priority_rises_and_does_not_starve)
     bool low_served = false;
 
     served_create();
-    start("", "user1 = priority=0\nuser2 = priority=9\n");
+    start("query_wait_notify = 0\n", "user1 = priority=0\nuser2 = priority=9\n");
     hold(&holder);
     queue(&low, "user1", 1);
     for (int i = 0; i < 3; i++) {

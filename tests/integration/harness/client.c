@@ -179,7 +179,7 @@ struct message client_read(struct client *client)
     uint32_t length;
 
     if (!fill(client, 5)) {
-        if (client->end != client->start && !client->reset)
+        if (client->end != client->start && !client->reset && !client->torn)
             ck_abort_msg("the connection ended within a message");
         return message;
     }
@@ -188,7 +188,7 @@ struct message client_read(struct client *client)
     if (length < 4 || length > 1U << 30)
         ck_abort_msg("message '%c' of length %u", client->buffer[client->start], length);
     if (!fill(client, (size_t)length + 1)) {
-        if (!client->reset)
+        if (!client->reset && !client->torn)
             ck_abort_msg("the connection ended within a message");
         return message;
     }

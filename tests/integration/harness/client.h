@@ -65,6 +65,7 @@ struct client {
     int fd;
     double patience; /* seconds that one message may take, before slow_factor */
     bool reset;      /* it ended by RST */
+    bool torn;       /* an end within a message is an end like any other, not a failure */
     uint32_t backend_pid;
     unsigned char backend_key[256];
     size_t backend_key_size;
