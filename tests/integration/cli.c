@@ -243,7 +243,7 @@ START_TEST(a_value_of_four_thousand_bytes_is_read_whole)
     PGconn *connection;
 
     memset(name, 'n', sizeof(name) - 1);
-    sluice_start(&sluice,
+    sluice_start(&sluice, .settings = "pool_mode = transaction\n",
                  .databases = text("p = {server} connect_query='SET myapp.long = ''%s'''\n", name));
     connection = sluice_connect(&sluice, "user=user1 dbname=p");
     ck_assert_uint_eq(strlen(sql_value(connection, "SHOW myapp.long")), sizeof(name) - 1);

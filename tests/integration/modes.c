@@ -283,6 +283,18 @@ START_TEST(the_connect_query_runs_once_for_each_new_server)
 }
 END_TEST
 
+START_TEST(what_the_connect_query_set_is_there_for_the_first_session)
+{
+    PGconn *connection;
+
+    sluice_start(&sluice, .databases = "p = {server} connect_query='SET work_mem = 99000'\n");
+    connection = connect_user1();
+    ck_assert_str_eq(sql_value(connection, "SHOW work_mem"), "99000kB");
+    PQfinish(connection);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(settings_of_the_databases_line_are_in_force_on_its_servers)
 {
     PGconn *connection;
@@ -361,6 +373,7 @@ int main(void)
     suite_add(suite, SUITE_SAME, 20, the_check_query_does_not_run_within_the_delay);
     suite_add(suite, SUITE_OURS, 20, a_server_that_fails_its_check_is_replaced_unseen);
     suite_add(suite, SUITE_SAME, 20, the_connect_query_runs_once_for_each_new_server);
+    suite_add(suite, SUITE_SAME, 20, what_the_connect_query_set_is_there_for_the_first_session);
     suite_add(suite, SUITE_SAME, 20, settings_of_the_databases_line_are_in_force_on_its_servers);
     suite_add(suite, SUITE_SAME, 20, the_application_name_may_carry_the_clients_address);
     suite_add(suite, SUITE_OURS, 20, simple_queries_can_be_refused);
