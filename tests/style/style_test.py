@@ -69,12 +69,6 @@ class Checks(unittest.TestCase):
         self.finds(style.check_built, 0, src__net__x_dot_c=[""], **build)
         self.finds(style.check_built, 1, src__net__y_dot_c=[""], **build)
 
-    def test_a_unit_test_of_nothing_is_found(self):
-        source = {"src__auth__scram_client_dot_c": [""], "src__auth__md5_dot_c": [""]}
-        self.finds(style.check_units, 0, tests__unit__auth__scram_dot_c=[""], **source)
-        self.finds(style.check_units, 0, tests__unit__auth__md5_bad_dot_c=[""], **source)
-        self.finds(style.check_units, 1, tests__unit__auth__other_dot_c=[""], **source)
-
     def test_unfinished_work_is_found(self):
         self.finds(style.check_finished, 1, src__net__x_dot_c=["/* TO" "DO: more */"])
 
