@@ -363,8 +363,9 @@ START_TEST(a_database_that_is_not_configured_is_refused)
     struct sluice sluice;
 
     sluice_start(&sluice);
-    ck_assert_ptr_nonnull(strstr(sluice_refusal(&sluice, "user=user1 dbname=elsewhere"),
-                                 "no such database: elsewhere"));
+    ck_assert_ptr_nonnull(
+        strstr(sluice_refusal(&sluice, "user=user1 dbname=elsewhere"),
+               suite_reference() ? "no such database" : "database \"elsewhere\" does not exist"));
     sluice_stop(&sluice);
 }
 END_TEST
