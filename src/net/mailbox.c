@@ -6,15 +6,11 @@
 
 #include "sluice/base/ensure.h"
 
-static void mailbox_receive(evutil_socket_t fd, short what, void *argument)
+size_t mailbox_drain(struct mailbox *mailbox)
 {
-    struct mailbox *mailbox = argument;
     struct mail *mail, *next, *oldest = NULL;
-    uint64_t count;
+    size_t count = 0;
 
-    if (read(fd, &count, sizeof(count)) < 0) {
-        /* Nothing to do: a spurious wake. */
-    }
     mail = atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
     for (; mail; mail = next) {
         next = mail->next;
@@ -24,7 +20,19 @@ static void mailbox_receive(evutil_socket_t fd, short what, void *argument)
     for (mail = oldest; mail; mail = next) {
         next = mail->next;
         mail->deliver(mail, mailbox->receiver);
+        count++;
     }
+    return count;
+}
+
+static void mailbox_receive(evutil_socket_t fd, short what, void *argument)
+{
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) < 0) {
+        /* Nothing to do: a spurious wake. */
+    }
+    mailbox_drain(argument);
 }
 
 void mailbox_init(struct mailbox *mailbox, struct loop *loop, void *receiver)

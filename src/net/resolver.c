@@ -61,6 +61,13 @@ void resolver_free(struct resolver *resolver)
     evdns_base_free(resolver->dns, 0);
     HASH_ITER(hh, resolver->names, name, following)
     {
+        /* The askers have gone; their questions are freed by their own end. */
+        while (name->waiting) {
+            struct resolver_question *question = name->waiting;
+
+            name->waiting = question->next_waiting;
+            question->done(question);
+        }
         HASH_DEL(resolver->names, name);
         free(name);
     }

@@ -10,6 +10,8 @@
 
 struct pg_cancel {
     struct stream stream;
+    struct list_node node; /* of pools->cancels */
+    struct pools *pools;
     struct loop *loop;
     struct pg_server *pg; /* NULL when it was closed meanwhile */
     struct timer timer;
@@ -48,6 +50,7 @@ static void cancel_end(struct pg_cancel *cancel)
         return;
     }
     notices_tell(cancel->notices);
+    list_remove(&cancel->pools->cancels, &cancel->node);
     free(cancel);
     if (pg) {
         pg->cancel = NULL;
@@ -107,6 +110,8 @@ void pg_cancel_start(struct pg_server *pg, struct pg_cancel_notice *notice,
     struct pools *pools = pg->base.pool->pools;
 
     ensure(!pg->cancel);
+    cancel->pools = pools;
+    list_push_back(&pools->cancels, &cancel->node);
     cancel->loop = pools->loop;
     cancel->pg = pg;
     cancel->done = done;
@@ -137,4 +142,16 @@ void pg_cancel_abandon(struct pg_server *pg)
     if (pg->cancel)
         pg->cancel->pg = NULL;
     pg->cancel = NULL;
+}
+
+void pg_cancels_end(struct pools *pools)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&pools->cancels))) {
+        struct pg_cancel *cancel = container_of(node, struct pg_cancel, node);
+
+        ensure(!cancel->pg);
+        cancel_end(cancel);
+    }
 }

@@ -24,6 +24,7 @@ struct pg_login {
     struct secret secret;
     struct answer_terms terms;
     struct login_answer answer;
+    bool authenticated;
     struct pool_failure failure; /* the last one: what is told when nothing is left to try */
 };
 
@@ -310,6 +311,7 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
         }
         return true;
     case LOGIN_OK:
+        login->authenticated = true;
         return true;
     case LOGIN_FAILED:
         break;
@@ -344,7 +346,8 @@ static bool login_done(struct pg_server *pg)
 
     pg_login_free(pg);
     pg->question = PG_QUESTION_NONE;
-    pool_set_welcome(pool, pg->params);
+    pg->initial = params_hold(pg->params);
+    pool_set_welcome(pool, pg->initial);
     pool_login_worked(&pg->base);
     return server_ready(&pg->base);
 }
@@ -368,6 +371,12 @@ static bool login_ready_for_query(struct pg_server *pg)
     return login_done(pg);
 }
 
+void pg_login_broken(struct pg_server *pg)
+{
+    failure_set(&pg->login->failure, "08P01", "the server broke the protocol during login");
+    login_fail(pg);
+}
+
 bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, size_t length)
 {
     switch (type) {
@@ -386,6 +395,8 @@ bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, s
     case PG_ERROR:
         return login_refused(pg, body, length);
     case PG_READY:
+        if (!pg->login->authenticated || length != 1 || body[0] != 'I')
+            break;
         return login_ready_for_query(pg);
     case PG_NOTICE:
     case PG_NEGOTIATE_VERSION:

@@ -18,6 +18,9 @@ bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, s
 /* The connection broke: tries the next address, or fails. */
 void pg_login_lost(struct pg_server *pg, const char *why);
 
+/* The server sent what is no message: fails. */
+void pg_login_broken(struct pg_server *pg);
+
 /* Releases what the login holds; safe when there is none. */
 void pg_login_free(struct pg_server *pg);
 

@@ -72,9 +72,10 @@ static bool question_answered(struct pg_server *pg)
         server_close(&pg->base, "in a transaction after a question of our own");
         return false;
     }
-    if (pg->question_error[0] && question != PG_QUESTION_CHECK) {
-        server_close(&pg->base, question == PG_QUESTION_RESET ? "server_reset_query failed"
-                                                              : "rollback failed");
+    if (pg->question_error[0]) {
+        server_close(&pg->base, question == PG_QUESTION_RESET   ? "server_reset_query failed"
+                                : question == PG_QUESTION_CHECK ? "server_check_query failed"
+                                                                : "rollback failed");
         return false;
     }
     return pg->base.state == SERVER_DRAINING ? drain_go_on(pg) : server_ready(&pg->base);
@@ -112,10 +113,38 @@ void pg_server_cancel(struct pg_server *pg, struct pg_cancel_notice *notice)
         pg_cancel_start(pg, notice, cancel_done);
 }
 
-/* What makes the server end what the client began: the end of a COPY, a Sync behind requests. */
+/* Requests without a Sync are a transaction that the client never ended: a Sync alone would commit
+ * it. */
+static void drain_roll_back(struct pg_server *pg, struct pg_writer *writer)
+{
+    static const uint8_t types[] = {PG_PARSE, PG_BIND, PG_EXECUTE, PG_SYNC};
+
+    pg_begin(writer, PG_PARSE);
+    pg_write_text(writer, "");
+    pg_write_text(writer, "ROLLBACK");
+    pg_write_u16(writer, 0);
+    pg_end(writer);
+    pg_begin(writer, PG_BIND);
+    pg_write_text(writer, "");
+    pg_write_text(writer, "");
+    pg_write_u16(writer, 0);
+    pg_write_u16(writer, 0);
+    pg_write_u16(writer, 0);
+    pg_end(writer);
+    pg_begin(writer, PG_EXECUTE);
+    pg_write_text(writer, "");
+    pg_write_u32(writer, 0);
+    pg_end(writer);
+    pg_begin(writer, PG_SYNC);
+    pg_end(writer);
+    for (size_t i = 0; i < sizeof(types); i++)
+        pg_pipeline_sent(&pg->pipeline, types[i], true);
+}
+
+/* What makes the server end what the client began: the end of a COPY, a rollback behind requests. */
 static void drain_close_requests(struct pg_server *pg)
 {
-    uint8_t bytes[64];
+    uint8_t bytes[128];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
     bool open_tail;
 
@@ -127,13 +156,10 @@ static void drain_close_requests(struct pg_server *pg)
         pg_pipeline_sent(&pg->pipeline, PG_COPY_FAIL, true);
         pg_pipeline_readies(&pg->pipeline, &open_tail);
     }
-    if (open_tail) {
-        pg_begin(&writer, PG_SYNC);
-        pg_end(&writer);
-        pg_pipeline_sent(&pg->pipeline, PG_SYNC, true);
-    }
-    if (writer.length > 0)
-        stream_write(&pg->base.stream, bytes, writer.length);
+    if (open_tail)
+        drain_roll_back(pg, &writer);
+    ensure(!writer.failed);
+    stream_write(&pg->base.stream, bytes, writer.length);
 }
 
 static void server_drain(struct server *server)
@@ -176,6 +202,7 @@ static void server_free(struct server *server)
     pg_pipeline_fini(&pg->pipeline);
     buffer_clear(&pg->in, &pools->loop->buffers);
     params_drop(&pools->params, pg->params);
+    params_drop(&pools->params, pg->initial);
     free(pg);
 }
 
@@ -185,6 +212,7 @@ static void server_leave(struct server *server)
 
     ensure(pg_pipeline_idle(&pg->pipeline) && !pg->cancel);
     pg->params = params_leave(&server->pool->pools->params, pg->params);
+    pg->initial = params_leave(&server->pool->pools->params, pg->initial);
 }
 
 static void server_arrive(struct server *server)
@@ -192,6 +220,9 @@ static void server_arrive(struct server *server)
     struct pg_server *pg = pg_server_of(server);
 
     pg->params = params_join(&server->pool->pools->params, pg->params);
+    pg->initial = params_join(&server->pool->pools->params, pg->initial);
+    if (!server->pool->welcome)
+        pool_set_welcome(server->pool, pg->initial);
 }
 
 const struct server_kind pg_server_kind = {
@@ -229,7 +260,7 @@ static bool server_message(struct pg_server *pg, uint8_t type, const uint8_t *bo
         pg_pipeline_reply(&pg->pipeline, type);
         return true;
     case PG_READY:
-        if (length != 1 || pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
+        if (length != 1 || !memchr("ITE", body[0], 3) || pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
             break;
         pg->status = (char)body[0];
         if (!pg_pipeline_idle(&pg->pipeline))
@@ -251,6 +282,14 @@ static bool message_seen_whole(uint8_t type)
 {
     return type != PG_DATA_ROW && type != PG_COPY_DATA && type != PG_ROW_DESCRIPTION &&
            type != PG_FUNCTION_RESULT && type != PG_NOTICE && type != PG_NOTIFICATION;
+}
+
+static void server_broke_protocol(struct pg_server *pg)
+{
+    if (pg->login)
+        pg_login_broken(pg);
+    else
+        server_close(&pg->base, "the server broke the protocol");
 }
 
 /* Walks what was read: whole messages are handled, others skipped. Returns how many bytes are done
@@ -276,13 +315,13 @@ static ssize_t server_walk(struct pg_server *pg, const uint8_t *bytes, size_t le
         body = pg_u32(bytes + at + 1);
         if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
             (message_seen_whole(type) && body > MESSAGE_BYTES_MAX)) {
-            server_close(&pg->base, "the server sent a message of impossible length");
+            server_broke_protocol(pg);
             return -1;
         }
         body -= 4;
         if (!message_seen_whole(type) && !pg->login) {
             if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED) {
-                server_close(&pg->base, "the server broke the protocol");
+                server_broke_protocol(pg);
                 return -1;
             }
             pg->body_left = body;
@@ -290,7 +329,7 @@ static ssize_t server_walk(struct pg_server *pg, const uint8_t *bytes, size_t le
             continue;
         }
         if (body > MESSAGE_BYTES_MAX) {
-            server_close(&pg->base, "the server sent a message of impossible length");
+            server_broke_protocol(pg);
             return -1;
         }
         if (length - at - PG_HEADER_BYTES < body)

@@ -104,7 +104,7 @@ struct server *pool_fresh_idle(struct pool *pool)
 
 static bool pool_stopped(const struct pool *pool)
 {
-    return pool->paused || pool->pools->paused || pool->pools->closing;
+    return pool->paused || pool->pools->paused;
 }
 
 static void pool_lease(struct pool *pool, struct server *server)
@@ -176,6 +176,14 @@ void pool_release(struct server *server)
         server_watch(server);
         return;
     }
+    server_ready(server);
+}
+
+void pool_return_untouched(struct server *server)
+{
+    ensure(server->state == SERVER_LEASED);
+    server->holder = NULL;
+    server->holder_ready = NULL;
     server_ready(server);
 }
 

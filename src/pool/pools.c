@@ -28,6 +28,7 @@ void pools_nudge(struct pools *pools)
 void pools_init(struct pools *pools)
 {
     pools->nudge.deliver = nudge_delivered;
+    list_init(&pools->cancels);
 }
 
 static void pool_free(struct pool *pool)
@@ -46,7 +47,7 @@ static void pool_free(struct pool *pool)
     free(pool);
 }
 
-void pools_fini(struct pools *pools)
+void pools_close(struct pools *pools)
 {
     struct pool *pool, *following;
 
@@ -56,6 +57,12 @@ void pools_fini(struct pools *pools)
             LIST_EACH_SAFE (&pool->servers[state], node, next)
                 server_close(container_of(node, struct server, node), "shutting down");
     }
+}
+
+void pools_fini(struct pools *pools)
+{
+    struct pool *pool, *following;
+
     HASH_ITER(hh, pools->by_key, pool, following)
     {
         pool->asking = false;

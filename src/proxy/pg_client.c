@@ -91,6 +91,11 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         limit_us = settings->query_wait_timeout_us;
         break;
     case PG_CLIENT_ACTIVE:
+        if (client->overdue) {
+            *why = PG_ERROR_QUERY_TIMEOUT;
+            limit_us = client->worker->conf->cancel_wait_timeout_us;
+            return client->overdue_us + (limit_us ? limit_us : 10 * US_PER_S);
+        }
         if (settings->transaction_timeout_us) {
             *why = PG_ERROR_TRANSACTION_TIMEOUT;
             due_us = client->transaction_us + settings->transaction_timeout_us;
@@ -152,6 +157,30 @@ static void client_notify(struct pg_client *client)
     stream_write(&client->stream, bytes, writer.length);
 }
 
+/* A statement has run too long. Usually the client loses its server at once, and the server is
+ * cancelled by itself. In session mode, and while the client has half a message, the cancel goes
+ * first: the server's own answer to it, or the end of the message, is awaited. */
+static void client_stop_statement(struct pg_client *client, const struct pool_failure *failure)
+{
+    struct pg_server *pg = client->server;
+    bool half = pg->body_left > 0 && !pg->skip_body;
+    bool running = !pg_pipeline_idle(&pg->pipeline);
+
+    if (client->overdue) {
+        pg_loss_server(client, failure, false); /* the cancel did not help */
+        return;
+    }
+    pg_client_log(client, LOG_LEVEL_WARNING, "%s", failure->message);
+    if (!half && !(running && client->pool->settings.mode == POOL_MODE_SESSION)) {
+        pg_loss_server(client, failure, true);
+        return;
+    }
+    client->overdue = failure;
+    client->overdue_us = loop_now_us(&client->worker->loop);
+    pg_server_cancel(pg, NULL);
+    pg_client_watch(client);
+}
+
 static void client_overdue(struct pg_client *client, enum pg_error_code why)
 {
     const struct pool_failure *failure = pg_error_row(why);
@@ -176,11 +205,7 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
         pg_client_close_failed(client, failure);
         return;
     }
-    pg_client_log(client, LOG_LEVEL_WARNING, "%s", failure->message);
-    if (client->pool->settings.mode == POOL_MODE_SESSION)
-        pg_client_close_failed(client, failure);
-    else
-        pg_loss_server(client, failure, true);
+    client_stop_statement(client, failure);
 }
 
 static void client_expired(struct timer *timer)
@@ -209,17 +234,13 @@ static void client_ready(struct stream *stream, unsigned what)
         return;
     case PG_CLIENT_WELCOME:
     case PG_CLIENT_WAITING:
-        /* What it sends stays in the socket until it has a server; only its end matters. */
-        if (stream->peer_closed || stream->error)
-            pg_requests_run(client);
+    case PG_CLIENT_IDLE:
+        pg_requests_run(client);
         return;
     case PG_CLIENT_ACTIVE:
         /* The client took what was kept for it: the server may be read again. */
         if ((what & STREAM_DRAINED) && client->server->base.stream.readable)
             stream_again(&client->server->base.stream);
-        pg_requests_run(client);
-        return;
-    case PG_CLIENT_IDLE:
         pg_requests_run(client);
         return;
     case PG_CLIENT_MOVING:

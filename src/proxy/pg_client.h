@@ -67,8 +67,11 @@ struct pg_client {
     uint32_t body_left;    /* of a message that is passed on, or skipped, in pieces */
     uint32_t slot, secret; /* its cancel key */
     struct address from;
-    const struct pool_failure
-        *refusal; /* it could not join the queue; told at the end of the walk */
+    /* It could not join the queue; told at the end of the walk. */
+    const struct pool_failure *refusal;
+    /* Its time is up, since overdue_us, and a cancel is under way; NULL: not. */
+    const struct pool_failure *overdue;
+    uint64_t overdue_us;
     uint8_t state;
     bool unix_socket;
     bool skip_body;       /* body_left is skipped */
@@ -143,6 +146,9 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
 /* It loses its server: whatever is owed is answered with the failure. usable: the server can be
  * drained, else it is closed. Returns false when the client had to be closed. */
 bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure, bool usable);
+
+/* Tells a client of the session that it lost, in answer to its next request. */
+void pg_loss_tell(struct pg_client *client, uint8_t type);
 
 /* Answers a whole message while its transaction is aborted here. Returns false when more of the
  * message is needed. */

@@ -58,7 +58,7 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
 
 /* Answers everything that the lost server owed. */
 static void loss_answer(struct pg_client *client, const struct pool_failure *failure,
-                        size_t readies, bool open_tail)
+                        size_t readies, bool open_tail, bool state_lost)
 {
     for (size_t i = 0; i < readies; i++) {
         pg_loss_error(client, failure);
@@ -68,8 +68,9 @@ static void loss_answer(struct pg_client *client, const struct pool_failure *fai
         pg_loss_error(client, failure);
         client->skip_until_sync = true;
     }
-    if (readies == 0 && !open_tail && client->aborted) {
-        /* Nothing is owed, so nothing may be said before the client speaks. */
+    if (readies == 0 && !open_tail && state_lost) {
+        /* Nothing is owed, so nothing may be said before the client speaks; but a transaction, or a
+         * session, must not go on as if it were still there. */
         client->lost = memory_new(sizeof(*client->lost));
         *client->lost = *failure;
     }
@@ -83,10 +84,12 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
     size_t readies = pg_pipeline_readies(&pg->pipeline, &open_tail) + client->owed_ready;
     bool aborted = pg->status != 'I' && !client->owed_ready;
     bool cut = pg->body_left > 0 && !pg->skip_body; /* the client has half a message */
-    bool session = client->pool->settings.mode == POOL_MODE_SESSION || pg->pipeline.copy_both;
+    bool session = client->pool->settings.mode == POOL_MODE_SESSION;
+    bool copy_both = pg->pipeline.copy_both;
 
     client->server = NULL;
     client->owed_ready = false;
+    client->overdue = NULL;
     if (client->body_left > 0 && !client->skip_body) {
         client->skip_body = true;
         usable = false;
@@ -99,8 +102,7 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
         pg_client_close(client, failure->message);
         return false;
     }
-    if (session || client->state == PG_CLIENT_WELCOME) {
-        /* Its session was on that server and is gone with it. */
+    if (copy_both || client->state == PG_CLIENT_WELCOME) {
         pg_client_close_failed(client, failure);
         return false;
     }
@@ -108,10 +110,21 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
     client->aborted = aborted;
     client->aborted_ends = false;
     client->request_us = loop_now_us(&client->worker->loop);
-    loss_answer(client, failure, readies, open_tail);
+    loss_answer(client, failure, readies, open_tail, aborted || session);
     pg_client_watch(client);
     stream_again(&client->stream);
     return true;
+}
+
+void pg_loss_tell(struct pg_client *client, uint8_t type)
+{
+    pg_loss_error(client, client->lost);
+    free(client->lost);
+    client->lost = NULL;
+    if (type == PG_QUERY || type == PG_FUNCTION_CALL)
+        client->fail_one = true;
+    else
+        client->skip_until_sync = true;
 }
 
 /* --- a transaction that was lost with its server: it is over, but the client has to end it --- */
@@ -152,14 +165,15 @@ static bool word_is(const char *text, const char *word)
            text[length] != '_';
 }
 
-/* True for COMMIT, END, ROLLBACK and ABORT of the transaction, alone in the statement. */
-static bool ends_transaction(const char *text)
+/* True for ROLLBACK and ABORT of the transaction, and with `commit` for COMMIT and END too, alone in
+ * the statement. */
+static bool ends_transaction(const char *text, bool commit)
 {
-    static const char *const ends[] = {"rollback", "commit", "abort", "end"};
+    static const char *const ends[] = {"rollback", "abort", "commit", "end"};
     static const char *const noise[] = {"work", "transaction"};
 
     text = skip_blanks(text);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    for (size_t i = 0; i < (commit ? 4 : 2); i++) {
         if (!word_is(text, ends[i]))
             continue;
         text = skip_blanks(text + strlen(ends[i]));
@@ -205,7 +219,7 @@ static void aborted_end(struct pg_client *client)
 }
 
 /* True when the Query or Parse is the statement that ends the transaction. */
-static bool aborted_is_end(uint8_t type, const uint8_t *body, uint32_t length, bool whole)
+static bool aborted_is_end(const struct pg_client *client, uint8_t type, const uint8_t *body, uint32_t length, bool whole)
 {
     struct pg_reader reader = pg_reader_of(body, length);
 
@@ -213,7 +227,8 @@ static bool aborted_is_end(uint8_t type, const uint8_t *body, uint32_t length, b
         return false;
     if (type == PG_PARSE)
         pg_read_text(&reader);
-    return ends_transaction(pg_read_text(&reader)) && !reader.failed;
+    /* A COMMIT may not pass for done before the client has been told of the loss. */
+    return ends_transaction(pg_read_text(&reader), !client->lost) && !reader.failed;
 }
 
 bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8_t *body,
@@ -223,14 +238,14 @@ bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8
         return false;
     switch (type) {
     case PG_QUERY:
-        if (aborted_is_end(type, body, length, whole)) {
+        if (aborted_is_end(client, type, body, length, whole)) {
             aborted_end(client);
             loss_ready(client);
             return true;
         }
         break;
     case PG_PARSE:
-        if (aborted_is_end(type, body, length, whole)) {
+        if (aborted_is_end(client, type, body, length, whole)) {
             client->aborted_ends = true;
             aborted_answer(client, PG_PARSE_COMPLETE, NULL);
             return true;

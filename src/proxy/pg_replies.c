@@ -61,6 +61,14 @@ static bool error_is_fatal(const uint8_t *body, size_t length)
     return strcmp(error.severity, "FATAL") == 0 || strcmp(error.severity, "PANIC") == 0;
 }
 
+static bool error_is(const uint8_t *body, size_t length, const char *sqlstate)
+{
+    struct pg_error error;
+
+    pg_error_parse(body, length, &error);
+    return strcmp(error.sqlstate, sqlstate) == 0;
+}
+
 static void replies_count(struct pg_client *client)
 {
     struct pg_server *pg = client->server;
@@ -84,13 +92,16 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
                                   struct pool_failure *failure)
 {
     struct pg_server *pg = client->server;
-    enum pg_verdict verdict = pg_pipeline_reply(&pg->pipeline, PG_READY);
+    enum pg_verdict verdict = PG_UNEXPECTED;
 
-    if (verdict == PG_UNEXPECTED || length != 1 || !strchr("ITE", body[0])) {
+    if (length == 1 && memchr("ITE", body[0], 3))
+        verdict = pg_pipeline_reply(&pg->pipeline, PG_READY);
+    if (verdict == PG_UNEXPECTED) {
         *failure = *pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL);
         return VERDICT_LOST;
     }
     pg->status = (char)body[0];
+    client->overdue = NULL;
     if (verdict == PG_SWALLOW) {
         /* Our SETs are done: server and client agree by the server's own words. */
         params_drop(&client->worker->pools.params, client->params);
@@ -100,7 +111,6 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
     replies_count(client);
     if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
         *failure = *pg_error_row(PG_ERROR_STATEMENT_MODE);
-        pg->status = 'I'; /* the transaction never began for the client */
         client->owed_ready = true;
         return VERDICT_LOST;
     }
@@ -116,8 +126,12 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         failure_from(failure, body, length);
         return VERDICT_LOST;
     }
-    if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS)
-        return VERDICT_PASS;
+    if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
+        if (!client->overdue || !error_is(body, length, "57014"))
+            return VERDICT_PASS;
+        pg_loss_error(client, client->overdue);
+        return VERDICT_SWALLOW;
+    }
     /* Our own SETs failed, so what the client sent behind them ran with other parameters than its
      * own. */
     failure_from(failure, body, length);
@@ -198,6 +212,12 @@ static ssize_t replies_walk(struct pg_client *client, const uint8_t *bytes, size
             if (pg->skip_body)
                 span = at;
             continue;
+        }
+        if (client->overdue && client->pool->settings.mode != POOL_MODE_SESSION) {
+            /* The client's time was up in the middle of a message, which is whole now. */
+            replies_forward(client, bytes + span, at - span);
+            pg_loss_server(client, client->overdue, true);
+            return -1;
         }
         if (left < PG_HEADER_BYTES)
             break;

@@ -140,6 +140,10 @@ static enum verdict requests_idle_message(struct pg_client *client, uint8_t type
     default:
         break;
     }
+    if (client->lost && !client->aborted) {
+        pg_loss_tell(client, type);
+        return requests_ignore(client, type);
+    }
     if (client->aborted)
         return pg_loss_aborted_message(client, type, body, length, whole) ? VERDICT_SKIP
                                                                           : VERDICT_MORE;
@@ -286,18 +290,22 @@ static void requests_ended(struct pg_client *client)
                                                  : "client unexpected eof");
 }
 
-/* A client that may not be read has closed its end, perhaps behind what it still sent: only when
- * nothing but the end is left is it closed. A Terminate counts as the end. */
+/* A client that waits may leave: so what it sends meanwhile is read and kept, up to a limit, to see
+ * the end behind it. */
 static void requests_look_for_end(struct pg_client *client)
 {
     struct loop *loop = &client->worker->loop;
-    ssize_t got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES / 4);
+    ssize_t got;
 
-    if (got < 0)
+    if (buffer_length(&client->in) > LOOP_SCRATCH_BYTES / 2)
+        return;
+    got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES / 4);
+    if (got < 0) {
         requests_ended(client);
-    else if (got > 0) {
+    } else if (got > 0) {
+        counter_add(&client->pool->counters.bytes_received, (uint64_t)got);
         buffer_append(&client->in, &loop->buffers, loop->scratch, (size_t)got);
-        if (buffer_length(&client->in) < LOOP_SCRATCH_BYTES / 2)
+        if (client->stream.readable)
             stream_again(&client->stream);
     }
 }

@@ -243,6 +243,16 @@ static void want_application_name(struct pg_client_login *login, const char *val
     login->application_name[length] = '\0';
 }
 
+/* application_name_add_host: the client's address behind its name. */
+static void startup_add_host(struct pg_client *client)
+{
+    char host[ADDRESS_TEXT_BYTES], name[160];
+
+    snprintf(name, sizeof(name), "%s - %s:%u", client->login->application_name,
+             address_text(&client->from, host), address_port(&client->from));
+    want_application_name(client->login, name);
+}
+
 static void want_parameter(struct pg_client *client, const char *name, const char *value)
 {
     struct params_set *set = &client->worker->pools.params;
@@ -415,6 +425,8 @@ static bool startup_begin_login(struct pg_client *client)
     }
     if (!login->database[0])
         strcpy(login->database, login->user);
+    if (client->worker->conf->application_name_add_host)
+        startup_add_host(client);
     if (client->refused) {
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_CLIENTS));
         return false;

@@ -197,7 +197,7 @@ static void welcome_ask_server(struct pg_client *client)
 
     if (length == 0 || length == sizeof(sets)) {
         client->server = NULL;
-        pg_server_give_back(pg);
+        pool_return_untouched(&pg->base);
         welcome_finish(client);
         return;
     }
@@ -218,7 +218,7 @@ void pg_welcome_server_ready(struct pg_client *client)
     params_drop(set, client->params);
     client->params = params_hold(pg->params);
     client->server = NULL;
-    pg_server_give_back(pg);
+    pool_return_untouched(&pg->base);
     welcome_finish(client);
 }
 

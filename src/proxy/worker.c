@@ -141,11 +141,21 @@ static void worker_close_clients(struct worker *worker)
     }
 }
 
-/* After the thread has ended; the main thread cleans up for it. */
+/* Closes what the worker still has, and takes the mails that came too late. Returns how many. */
+static size_t worker_close(struct worker *worker)
+{
+    size_t mails;
+
+    worker->draining = false;
+    mails = mailbox_drain(&worker->mailbox);
+    worker_close_clients(worker);
+    pools_close(&worker->pools);
+    pg_cancels_end(&worker->pools);
+    return mails;
+}
+
 static void worker_fini(struct worker *worker)
 {
-    worker->draining = false;
-    worker_close_clients(worker);
     pools_fini(&worker->pools);
     verifier_cache_clear(worker);
     free(worker->slots);
@@ -156,8 +166,17 @@ static void worker_fini(struct worker *worker)
 
 void workers_join(struct process *process)
 {
+    size_t mails;
+
     for (unsigned i = 0; i < process->registry.worker_count; i++)
         pthread_join(process->workers[i].thread, NULL);
+    /* The threads have ended: the main thread cleans up for them. What one worker closes may send
+     * mail to another one. */
+    do {
+        mails = mailbox_drain(process->main_mailbox);
+        for (unsigned i = 0; i < process->registry.worker_count; i++)
+            mails += worker_close(&process->workers[i]);
+    } while (mails > 0);
     for (unsigned i = 0; i < process->registry.worker_count; i++)
         worker_fini(&process->workers[i]);
     free(process->workers);

@@ -26,6 +26,10 @@ void mailbox_init(struct mailbox *mailbox, struct loop *loop, void *receiver);
 /* Mails that were not received must not matter any more. */
 void mailbox_fini(struct mailbox *mailbox);
 
+/* Delivers what is in the box now; returns how many mails that were. The receiver's loop does it by
+ * itself; only who ends a thread has to, for what came too late. */
+size_t mailbox_drain(struct mailbox *mailbox);
+
 /* Any thread. Wakes the receiver only when the box was empty. */
 void mailbox_send(struct mailbox *mailbox, struct mail *mail);
 

@@ -22,6 +22,7 @@ struct pg_server {
     struct server base;
     struct pg_pipeline pipeline; /* what it still owes */
     struct params *params;       /* what it last reported */
+    struct params *initial;      /* what it reported when it logged in */
     struct buffer in;            /* the first bytes of a message whose rest has not come */
     uint32_t body_left;          /* of a message that is passed on or skipped in pieces */
     bool skip_body;              /* body_left is skipped */
@@ -52,6 +53,9 @@ struct pg_cancel_notice {
 /* Asks the server to cancel what it runs. When a request is under way already, another one follows
  * it if the server is busy then. notice may be NULL. */
 void pg_server_cancel(struct pg_server *pg, struct pg_cancel_notice *notice);
+
+/* Shutting down: ends the requests that are under way; their servers are closed already. */
+void pg_cancels_end(struct pools *pools);
 
 /* Takes account of a ParameterStatus (body without type and length); false when malformed. */
 bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);

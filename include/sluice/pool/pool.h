@@ -60,11 +60,12 @@ struct pools {
     const struct conf *conf; /* the worker's; changed by pools_configure() */
     struct pool *by_key;     /* hash */
     struct params_set params;
+    struct list cancels; /* cancel requests under way; struct pg_cancel */
     struct mail nudge;
     _Atomic bool nudged;                  /* any thread: the nudge is on its way */
     bool paused;                          /* PAUSE: nothing is lent */
     bool closing;                         /* shutting down: servers are closed when free */
-    void (*emptied)(struct pools *pools); /* told when, paused or closing, no server is in use */
+    void (*emptied)(struct pools *pools); /* told when, while paused, no server is in use */
 };
 
 /* Sets of parameters that clients asked for at login, and what servers made of them. */
@@ -114,7 +115,10 @@ struct pool {
 void pool_init(struct pool *pool);
 
 void pools_init(struct pools *pools);
-void pools_fini(struct pools *pools); /* all servers closed, all parts freed */
+
+/* Shutting down, when no client is left: closes all servers; frees all parts. */
+void pools_close(struct pools *pools);
+void pools_fini(struct pools *pools);
 
 /* Takes up a new conf: settings, limits, and servers that must be replaced. */
 void pools_configure(struct pools *pools, const struct conf *conf);
@@ -150,6 +154,9 @@ void pool_unwait(struct pool *pool, struct waiter *waiter);
 
 /* Gives back a server that is clean but for session state; mode says what is done about that. */
 void pool_release(struct server *server);
+
+/* Gives back a server to which nothing was sent that a next client could notice. */
+void pool_return_untouched(struct server *server);
 
 /* Gives back a server in the middle of something: it is cancelled and finished there, or closed. */
 void pool_drain(struct server *server);
