@@ -107,8 +107,7 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
             log_warning("accept failed: %s", strerror(errno));
             /* Out of descriptors: the connection would be announced again and again. */
             listener_pause(listener);
-            timer_set(listener->loop, &listener->retry,
-                      loop_now_us(listener->loop) + RETRY_US);
+            timer_set(listener->loop, &listener->retry, loop_now_us(listener->loop) + RETRY_US);
             return;
         }
         from = address_from((const struct sockaddr *)&peer);

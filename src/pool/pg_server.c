@@ -141,7 +141,8 @@ static void drain_roll_back(struct pg_server *pg, struct pg_writer *writer)
         pg_pipeline_sent(&pg->pipeline, types[i], true);
 }
 
-/* What makes the server end what the client began: the end of a COPY, a rollback behind requests. */
+/* What makes the server end what the client began: the end of a COPY, a rollback behind requests.
+ */
 static void drain_close_requests(struct pg_server *pg)
 {
     uint8_t bytes[128];
@@ -260,7 +261,8 @@ static bool server_message(struct pg_server *pg, uint8_t type, const uint8_t *bo
         pg_pipeline_reply(&pg->pipeline, type);
         return true;
     case PG_READY:
-        if (length != 1 || !memchr("ITE", body[0], 3) || pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
+        if (length != 1 || !memchr("ITE", body[0], 3) ||
+            pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED)
             break;
         pg->status = (char)body[0];
         if (!pg_pipeline_idle(&pg->pipeline))
@@ -376,6 +378,8 @@ static void server_read(struct pg_server *pg)
             return;
         buffer_append(&pg->in, &loop->buffers, loop->scratch + done,
                       kept + (size_t)got - (size_t)done);
+        if (pg->base.state != SERVER_IDLE)
+            stream_recheck(&pg->base.stream);
     }
     stream_again(&pg->base.stream);
 }

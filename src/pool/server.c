@@ -199,9 +199,9 @@ bool server_ready(struct server *server)
     struct pool *pool = server->pool;
     uint64_t now_us = loop_now_us(pool->pools->loop);
 
-    if (server->close_needed || pool->pools->closing || pool->disabled) {
-        server_close(server,
-                     server->close_needed ? "replaced by newer settings" : "the pool is closing");
+    if (server->close_needed || pool->disabled || pool->paused || pool->pools->paused) {
+        server_close(server, server->close_needed ? "replaced by newer settings"
+                                                  : "the pool is paused or closing");
         return false;
     }
     if (server->state != SERVER_LOGIN && now_us >= server->created_us + server->lifetime_us) {

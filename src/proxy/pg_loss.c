@@ -165,8 +165,8 @@ static bool word_is(const char *text, const char *word)
            text[length] != '_';
 }
 
-/* True for ROLLBACK and ABORT of the transaction, and with `commit` for COMMIT and END too, alone in
- * the statement. */
+/* True for ROLLBACK and ABORT of the transaction, and with `commit` for COMMIT and END too, alone
+ * in the statement. */
 static bool ends_transaction(const char *text, bool commit)
 {
     static const char *const ends[] = {"rollback", "abort", "commit", "end"};
@@ -219,7 +219,8 @@ static void aborted_end(struct pg_client *client)
 }
 
 /* True when the Query or Parse is the statement that ends the transaction. */
-static bool aborted_is_end(const struct pg_client *client, uint8_t type, const uint8_t *body, uint32_t length, bool whole)
+static bool aborted_is_end(const struct pg_client *client, uint8_t type, const uint8_t *body,
+                           uint32_t length, bool whole)
 {
     struct pg_reader reader = pg_reader_of(body, length);
 

@@ -347,6 +347,8 @@ void pg_replies_run(struct pg_client *client)
         }
         if (client->in_whole)
             stream_again(&client->stream);
+        if (pg->body_left > 0 || buffer_length(&pg->in) > 0 || !pg_pipeline_idle(&pg->pipeline))
+            stream_recheck(&pg->base.stream);
     } while (--turns > 0);
     if (pg->base.stream.readable)
         stream_again(&pg->base.stream);

@@ -310,6 +310,13 @@ static void requests_look_for_end(struct pg_client *client)
     }
 }
 
+/* True when nothing will be written to the client before it has sent more. */
+static bool requests_expects_more(const struct pg_client *client)
+{
+    return client->state == PG_CLIENT_IDLE || client->body_left > 0 ||
+           buffer_length(&client->in) > 0 || (client->server && client->server->pipeline.unsynced);
+}
+
 void pg_requests_run(struct pg_client *client)
 {
     struct loop *loop = &client->worker->loop;
@@ -360,6 +367,8 @@ void pg_requests_run(struct pg_client *client)
             pg_replies_end_lease(client);
         if (client->in_whole)
             return;
+        if (requests_expects_more(client))
+            stream_recheck(&client->stream);
     } while (--turns > 0);
     if (client->stream.readable)
         stream_again(&client->stream);

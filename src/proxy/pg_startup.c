@@ -525,6 +525,8 @@ void pg_startup_run(struct pg_client *client)
         }
         /* What follows the login is kept: a client need not wait for the answer. */
         buffer_append(&client->in, &loop->buffers, loop->scratch + at, length - at);
+        if (at < length)
+            stream_recheck(&client->stream);
         if (client->login->authenticated) {
             pg_welcome_begin(client);
             return;

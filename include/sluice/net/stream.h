@@ -81,6 +81,14 @@ static inline bool stream_is_open(const struct stream *stream)
  * the stream (error == 0) or when it broke (error != 0). */
 ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size);
 
+/* Has the next read ask the socket although it seemed empty. When data and a reset arrive together,
+ * the reset is not announced again: an owner that has read half of something, and so will not write
+ * before the rest has come, would wait for ever. */
+static inline void stream_recheck(struct stream *stream)
+{
+    stream->readable = true;
+}
+
 /* Keeps bytes to be sent by the next stream_write() or stream_flush(). */
 void stream_queue(struct stream *stream, const void *bytes, size_t length);
 

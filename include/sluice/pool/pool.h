@@ -64,7 +64,6 @@ struct pools {
     struct mail nudge;
     _Atomic bool nudged;                  /* any thread: the nudge is on its way */
     bool paused;                          /* PAUSE: nothing is lent */
-    bool closing;                         /* shutting down: servers are closed when free */
     void (*emptied)(struct pools *pools); /* told when, while paused, no server is in use */
 };
 
