@@ -196,6 +196,12 @@ static char *put_value(char *to, const char *text, const struct span *span)
     return to;
 }
 
+/* A literal may touch its neighbours (BETWEEN-1 AND'x'), a parameter may not. */
+static bool in_word(char byte)
+{
+    return isalnum((unsigned char)byte) || byte == '_' || byte == '$' || (byte & 0x80) != 0;
+}
+
 static void put_normal(struct lookup_normal *normal, const struct spans *spans)
 {
     const struct statement *statement = spans->statement;
@@ -211,7 +217,9 @@ static void put_normal(struct lookup_normal *normal, const struct spans *spans)
         struct lookup_literal *literal = &normal->literals[i];
 
         fwrite(statement->text + done, 1, span->start - done, to);
-        fprintf(to, "$%u", i + 1);
+        fprintf(to, "%s$%u%s",
+                span->start > 0 && in_word(statement->text[span->start - 1]) ? " " : "", i + 1,
+                in_word(statement->text[span->end]) ? " " : "");
         done = span->end;
         literal->value = value;
         value = put_value(value, statement->text, span);

@@ -33,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOOKUP_TEXT_BYTES_MAX 16384 /* longer ones could nest deep enough to exhaust the stack */
+#define LOOKUP_TEXT_BYTES_MAX 16384 /* longer ones could nest too deep for a stack of 2 MB */
 #define LOOKUP_PARAMS_MAX 64
 #define LOOKUP_DETAIL_BYTES 64
 

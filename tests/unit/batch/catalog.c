@@ -261,11 +261,13 @@ START_TEST(listed_functions_are_pure)
 END_TEST
 
 /* What the probe leaves out because there is none in pg_catalog. */
-START_TEST(built_in_operators_and_casts_are_pure)
+START_TEST(built_in_operators_casts_and_row_functions_are_pure)
 {
     PGresult *result =
         pg_query("SELECT (SELECT count(*) FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode"
                  " WHERE f.provolatile = 'v' OR f.proretset),"
+                 " (SELECT count(*) FROM pg_cast c JOIN pg_proc f ON f.oid = c.castfunc"
+                 " WHERE f.provolatile = 'v'),"
                  " (SELECT count(*) FROM pg_proc f JOIN pg_type t ON t.oid = f.proargtypes[0]"
                  " WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.prokind = 'f'"
                  " AND f.pronargs - f.pronargdefaults <= 1 AND t.typtype IN ('c', 'd', 'p')"
@@ -274,6 +276,7 @@ START_TEST(built_in_operators_and_casts_are_pure)
 
     ck_assert_str_eq(PQgetvalue(result, 0, 0), "0");
     ck_assert_str_eq(PQgetvalue(result, 0, 1), "0");
+    ck_assert_str_eq(PQgetvalue(result, 0, 2), "0");
     PQclear(result);
 }
 END_TEST
@@ -303,7 +306,7 @@ int main(void)
     tcase_add_test(all, the_probe_itself_cannot_be_shadowed);
     tcase_add_test(all, the_batched_statement_cannot_be_shadowed);
     tcase_add_test(all, listed_functions_are_pure);
-    tcase_add_test(all, built_in_operators_and_casts_are_pure);
+    tcase_add_test(all, built_in_operators_casts_and_row_functions_are_pure);
     suite_add_tcase(suite, all);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -157,34 +157,64 @@ START_TEST(refuses_with_reason)
 }
 END_TEST
 
-static char *repeat(const char *head, const char *part, size_t times, const char *tail)
+/* head, part so many times, $1, close so many times. */
+static char *nest(const char *head, const char *part, const char *close, size_t times)
 {
-    char *text = malloc(strlen(head) + times * strlen(part) + strlen(tail) + 1);
+    char *text = malloc(strlen(head) + times * (strlen(part) + strlen(close)) + 3);
     char *to = stpcpy(text, head);
 
-    while (times-- > 0)
+    for (size_t i = 0; i < times; i++)
         to = stpcpy(to, part);
-    strcpy(to, tail);
+    to = stpcpy(to, "$1");
+    for (size_t i = 0; i < times; i++)
+        to = stpcpy(to, close);
     return text;
+}
+
+static void *analyse(void *text)
+{
+    return lookup_new(text);
+}
+
+/* Two megabytes of stack are enough for any text. */
+static struct lookup *analyse_on_small_stack(char *text)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *lookup;
+
+    ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attributes, 2 << 20), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, analyse, text), 0);
+    ck_assert_int_eq(pthread_join(thread, &lookup), 0);
+    pthread_attr_destroy(&attributes);
+    return lookup;
 }
 
 START_TEST(refuses_what_is_too_long_or_too_deep)
 {
     static const struct {
-        const char *head, *part;
-        size_t times;
+        const char *head, *part, *close;
+        size_t bytes;
         enum lookup_refusal refusal;
     } cases[] = {
-        {"SELECT a FROM t WHERE id = ", "1+", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TOO_LONG},
-        {"SELECT a FROM t WHERE id = ", "1+", LOOKUP_TEXT_BYTES_MAX / 2 - 20, LOOKUP_TREE},
-        {"SELECT a FROM t WHERE id = ", "- ", LOOKUP_TEXT_BYTES_MAX / 2 - 20, LOOKUP_TREE},
-        {"SELECT a FROM t WHERE id = ", "(", LOOKUP_TEXT_BYTES_MAX - 40, LOOKUP_SYNTAX},
-        {"SELECT a FROM t WHERE ", "NOT ", LOOKUP_TEXT_BYTES_MAX / 4 - 20, LOOKUP_TREE},
+        {"SELECT a FROM t WHERE id = ", "1+", "", LOOKUP_TEXT_BYTES_MAX * 2, LOOKUP_TOO_LONG},
+        {"SELECT a FROM t WHERE id = ", "1+", "", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT a FROM t WHERE id = ", "- ", "", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT a FROM t WHERE id = ", "(", "", LOOKUP_TEXT_BYTES_MAX, LOOKUP_SYNTAX},
+        {"SELECT a FROM t WHERE ", "NOT ", "", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT ", "(SELECT ", ")", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT ", "", " UNION SELECT 1", LOOKUP_TEXT_BYTES_MAX, LOOKUP_PARAM_NAME},
+        {"SELECT ", "CASE WHEN ", " THEN 1 END", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT ", "", "::a", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT a FROM t WHERE id = ", "f(", ")", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *text = repeat(cases[i].head, cases[i].part, cases[i].times, "$1");
-        struct lookup *lookup = lookup_new(text);
+        size_t step = strlen(cases[i].part) + strlen(cases[i].close);
+        char *text = nest(cases[i].head, cases[i].part, cases[i].close,
+                          (cases[i].bytes - strlen(cases[i].head) - 2) / step);
+        struct lookup *lookup = analyse_on_small_stack(text);
 
         ck_assert_msg(lookup->refusal == cases[i].refusal, "case %zu: %s", i,
                       lookup_refusal_text(lookup->refusal));

@@ -36,6 +36,9 @@ static const struct {
     {"SELECT a FROM t WHERE a = 1 UNION SELECT b FROM u WHERE b = 2 ORDER BY 1",
      "SELECT a FROM t WHERE a = $1 UNION SELECT b FROM u WHERE b = $2 ORDER BY 1",
      {{INT4, "1"}, {INT4, "2"}}},
+    {"SELECT a FROM t WHERE id BETWEEN-1 AND'x'and b='y'OR c=3",
+     "SELECT a FROM t WHERE id BETWEEN $1 AND $2 and b=$3 OR c=$4",
+     {{INT4, "-1"}, {0, "x"}, {0, "y"}, {INT4, "3"}}},
     /* What stays: other forms of literals, and literals elsewhere. */
     {"SELECT 'x', 5 FROM t WHERE id = 1 AND b = E'x' AND c = $$y$$ AND d = U&'z' AND e = date "
      "'2020-01-01'",

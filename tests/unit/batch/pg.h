@@ -4,6 +4,8 @@
 #ifndef TESTS_BATCH_PG_H
 #define TESTS_BATCH_PG_H
 
+#include "generate.h"
+
 #include "sluice/batch/lookup.h"
 
 #include <check.h>
@@ -11,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PG_SKIP 77 /* exit status by which meson knows a skipped test */
@@ -24,12 +27,13 @@ static void pg_ignore(void *argument, const char *message)
 
 static PGconn *pg_open(const char *database)
 {
-    const char *keys[] = {"host", "port", "user", "dbname", "client_encoding", NULL};
+    const char *keys[] = {"host", "port", "user", "dbname", "client_encoding", "options", NULL};
     const char *values[] = {getenv("SLUICE_PG_SOCKET_DIR"),
                             getenv("SLUICE_PG_PORT"),
                             "postgres",
                             database,
                             "UTF8",
+                            "-c jit=off",
                             NULL};
     PGconn *connection = PQconnectdbParams(keys, values, 0);
 
@@ -127,6 +131,38 @@ static inline bool pg_prepare(const char *name, const char *text)
 
     PQclear(result);
     return good;
+}
+
+/* The types that generate.c's samples need beyond the built-in ones, and table u. */
+static inline void samples_create_types(void)
+{
+    pg_run("CREATE EXTENSION citext;"
+           "CREATE TYPE mood AS ENUM ('sad', 'ok', 'so, \"so\"');"
+           "CREATE DOMAIN small AS int CHECK (value < 100);"
+           "CREATE DOMAIN given AS text NOT NULL;"
+           "CREATE DOMAIN word AS text COLLATE \"C\";"
+           "CREATE DOMAIN list AS int[];"
+           "CREATE TABLE u (id int PRIMARY KEY, t_id int, n int, w text);"
+           "INSERT INTO u SELECT i, i %% 30, i %% 11, 'w' || i FROM generate_series(1, 50) i;"
+           "CREATE INDEX ON u (t_id); ANALYZE u");
+}
+
+/* Table t, with a column c of the sample's type. */
+static inline void samples_create_table(const struct sample *sample)
+{
+    pg_run("DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, c %s, n int, s text)",
+           sample->type);
+    for (int id = 0; id < 40; id++) {
+        const char *value = sample->values[random_below(SAMPLE_VALUES_MAX)];
+        char *literal = value == NULL ? NULL : PQescapeLiteral(pg, value, strlen(value));
+
+        pg_run("INSERT INTO t VALUES (%d, %s, %d, 's%d')", id, literal == NULL ? "NULL" : literal,
+               id % 9, id % 5);
+        PQfreemem(literal);
+    }
+    if (sample->order)
+        pg_run("CREATE INDEX ON t (c)");
+    pg_run("ANALYZE t");
 }
 
 #endif
