@@ -178,7 +178,6 @@ const struct conf_table conf_tables[CONF_SECTIONS] = {
                     .what = "Redis pool",
                     ROWS(redis_rows),
                     .item_bytes = sizeof(struct conf_redis),
-                    .effect = CONF_LATER,
                     .complete = true,
                     .empty_values = true},
     [CONF_LOOKUPS] = {.name = "lookups",

@@ -7,6 +7,7 @@
 
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/conf/sections.h"
 #include "sluice/daemon/systemd.h"
 #include "sluice/net/listener.h"
 #include "sluice/proxy/worker.h"
@@ -18,6 +19,13 @@ struct beat {
     struct daemon *daemon;
 };
 
+/* A listening socket, and whose clients come in there. */
+struct door {
+    struct listener listener;
+    struct daemon *daemon;
+    char *redis_line; /* NULL: PostgreSQL's */
+};
+
 enum ending { ENDING_NO, ENDING_AFTER_CLIENTS, ENDING_AFTER_SERVERS, ENDING_NOW };
 
 struct daemon {
@@ -26,8 +34,8 @@ struct daemon {
     struct loop loop;
     struct mailbox mailbox;
     struct conf *conf;
-    struct listener *listeners;
-    int listener_count;
+    struct door *doors;
+    int door_count;
     struct event *signals[8];
     struct timer stats, watchdog;
     uint64_t watchdog_us;
@@ -64,21 +72,36 @@ bool daemon_configure_log(const struct options *options, const struct conf *conf
 
 static void daemon_accepted(struct listener *listener, int fd, const struct address *from)
 {
-    struct daemon *daemon = listener->owner;
-    struct worker *best = &daemon->process.workers[0];
+    struct door *door = listener->owner;
+    struct process *process = &door->daemon->process;
+    unsigned first = 0, count = process->registry.worker_count;
+    struct worker *best = NULL;
 
-    for (unsigned i = 1; i < daemon->process.registry.worker_count; i++)
-        if (atomic_load(&daemon->process.workers[i].client_count) <
-            atomic_load(&best->client_count))
-            best = &daemon->process.workers[i];
-    worker_give_client(best, fd, from);
+    if (door->redis_line) {
+        const struct conf_redis *line = conf_find_redis(door->daemon->conf, door->redis_line);
+
+        if (line)
+            registry_spread(&process->registry, line->name, line->pool_size, &first, &count);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *worker = &process->workers[(first + i) % process->registry.worker_count];
+
+        if (!best || atomic_load(&worker->client_count) < atomic_load(&best->client_count))
+            best = worker;
+    }
+    if (door->redis_line)
+        worker_give_redis_client(best, fd, from, door->redis_line);
+    else
+        worker_give_client(best, fd, from);
 }
 
 static void daemon_close_listeners(struct daemon *daemon)
 {
-    for (int i = 0; i < daemon->listener_count; i++)
-        listener_fini(&daemon->listeners[i]);
-    daemon->listener_count = 0;
+    for (int i = 0; i < daemon->door_count; i++) {
+        listener_fini(&daemon->doors[i].listener);
+        free(daemon->doors[i].redis_line);
+    }
+    daemon->door_count = 0;
 }
 
 static void daemon_set_limits(struct daemon *daemon)
@@ -273,11 +296,15 @@ static void daemon_start_timers(struct daemon *daemon)
 
 static void daemon_listen(struct daemon *daemon, struct listening *listening, int count)
 {
-    daemon->listeners = memory_new((size_t)count * sizeof(daemon->listeners[0]));
-    daemon->listener_count = count;
+    daemon->doors = memory_new((size_t)count * sizeof(daemon->doors[0]));
+    daemon->door_count = count;
     for (int i = 0; i < count; i++) {
-        listener_init(&daemon->listeners[i], &daemon->loop, listening[i].fd, listening[i].unix_path,
-                      daemon_accepted, daemon);
+        struct door *door = &daemon->doors[i];
+
+        door->daemon = daemon;
+        door->redis_line = listening[i].redis_line;
+        listener_init(&door->listener, &daemon->loop, listening[i].fd, listening[i].unix_path,
+                      daemon_accepted, door);
         free(listening[i].unix_path);
     }
 }
@@ -298,7 +325,7 @@ static void daemon_fini(struct daemon *daemon)
     loop_fini(&daemon->loop);
     process_remove_pidfile(daemon->conf->pidfile);
     conf_drop(daemon->conf);
-    free(daemon->listeners);
+    free(daemon->doors);
     free(daemon->beats);
     free(daemon);
 }

@@ -14,6 +14,7 @@
 
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/conf/sections.h"
 #include "sluice/net/listener.h"
 
 /* Descriptors that are needed beside those of clients: servers, loops, logs. */
@@ -144,8 +145,8 @@ void process_remove_pidfile(const char *path)
         unlink(path);
 }
 
-static bool listen_tcp(const struct conf *conf, const char *name, struct listening *listening,
-                       int *count)
+static bool listen_tcp(const struct conf *conf, const char *name, int64_t port_number,
+                       struct listening *listening, int *count)
 {
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -154,7 +155,7 @@ static bool listen_tcp(const struct conf *conf, const char *name, struct listeni
     bool any = strcmp(name, "*") == 0;
     int error, opened = 0;
 
-    snprintf(port, sizeof(port), "%lld", (long long)conf->listen_port);
+    snprintf(port, sizeof(port), "%lld", (long long)port_number);
     error = getaddrinfo(any ? NULL : name, port, &hints, &found);
     if (error) {
         log_fatal("listen_addr \"%s\": %s", name, gai_strerror(error));
@@ -178,9 +179,9 @@ static bool listen_tcp(const struct conf *conf, const char *name, struct listeni
     return opened > 0;
 }
 
-static bool listen_unix(const struct conf *conf, struct listening *listening, int *count)
+static bool listen_unix(const struct conf *conf, const char *path, struct listening *listening,
+                        int *count)
 {
-    char path[256];
     int group = -1, fd;
 
     if (conf->unix_socket_group[0]) {
@@ -192,8 +193,6 @@ static bool listen_unix(const struct conf *conf, struct listening *listening, in
         }
         group = (int)entry->gr_gid;
     }
-    snprintf(path, sizeof(path), "%s/.s.PGSQL.%lld", conf->unix_socket_dir,
-             (long long)conf->listen_port);
     fd = listener_open_unix(path, (unsigned)conf->unix_socket_mode, group,
                             (int)conf->listen_backlog);
     if (fd < 0) {
@@ -205,15 +204,39 @@ static bool listen_unix(const struct conf *conf, struct listening *listening, in
     return true;
 }
 
+/* The sockets of one line of [redis]. */
+static bool listen_redis(const struct conf *conf, const struct conf_redis *line,
+                         struct listening *listening, int *count)
+{
+    int before = *count;
+
+    if (line->listen_port)
+        for (size_t i = 0; i < line->listen_addr.count && *count < LISTENING_MAX - 1; i++)
+            if (!listen_tcp(conf, line->listen_addr.items[i], line->listen_port, listening, count))
+                return false;
+    if (line->unix_socket && line->unix_socket[0] && *count < LISTENING_MAX &&
+        !listen_unix(conf, line->unix_socket, listening, count))
+        return false;
+    for (int i = before; i < *count; i++)
+        listening[i].redis_line = memory_text(line->name, strlen(line->name));
+    return true;
+}
+
 int process_listen(const struct conf *conf, struct listening listening[LISTENING_MAX])
 {
+    char path[256];
     int count = 0;
 
     for (size_t i = 0; i < conf->listen_addr.count && count < LISTENING_MAX - 1; i++)
-        if (!listen_tcp(conf, conf->listen_addr.items[i], listening, &count))
+        if (!listen_tcp(conf, conf->listen_addr.items[i], conf->listen_port, listening, &count))
             return -1;
-    if (conf->unix_socket_dir[0] && !listen_unix(conf, listening, &count))
+    snprintf(path, sizeof(path), "%s/.s.PGSQL.%lld", conf->unix_socket_dir,
+             (long long)conf->listen_port);
+    if (conf->unix_socket_dir[0] && !listen_unix(conf, path, listening, &count))
         return -1;
+    for (size_t i = 0; i < conf->redis_count; i++)
+        if (!listen_redis(conf, conf->redis[i], listening, &count))
+            return -1;
     if (count == 0) {
         log_fatal("there is nothing to listen on: set listen_addr or unix_socket_dir");
         return -1;

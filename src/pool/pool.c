@@ -76,7 +76,7 @@ static bool check_due(const struct server *server)
 {
     const struct conf *conf = server->pool->pools->conf;
 
-    return conf->server_check_query[0] &&
+    return (server->pool->redis || conf->server_check_query[0]) &&
            loop_now_us(server->pool->pools->loop) - server->state_since_us >
                conf->server_check_delay_us;
 }
@@ -355,7 +355,9 @@ static void pool_settle(struct task *task)
     struct pool *pool = container_of(task, struct pool, settle);
     struct waiter *first = pool_first_waiter(pool);
 
-    if (!pool->database)
+    bool dropped = !pool->database && !pool->redis;
+
+    if (dropped)
         pool_refuse_all(pool, &gone);
 
     if (pool_stopped(pool)) {
@@ -363,7 +365,7 @@ static void pool_settle(struct task *task)
             pool->pools->emptied(pool->pools);
         return;
     }
-    if (pool->database && !pool_give_way(pool, first) && !pool_lend_longer(pool, first)) {
+    if (!dropped && !pool_give_way(pool, first) && !pool_lend_longer(pool, first)) {
         struct server *server;
         size_t turns = pool->waiting;
 
@@ -374,6 +376,8 @@ static void pool_settle(struct task *task)
             first->granted(first, server);
         }
         pool_grow(pool);
+        if (pool->kind->yield && list_contains_any(&pool->servers[SERVER_SHARED]))
+            pool->kind->yield(pool);
     }
     pool_share(pool);
 }

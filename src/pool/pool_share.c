@@ -10,7 +10,7 @@ static void server_delivered(struct mail *mail, void *receiver)
     struct pool_totals *totals = server->moving_to;
     struct pools *pools = server->moving_pools;
     struct pool *pool =
-        pools_get(pools, server->kind, totals->database, totals->user, totals->replication);
+        pools_get(pools, server->kind, totals->database, totals->user, totals->variant);
 
     server->pool = pool;
     list_push_back(&pool->servers[SERVER_MOVING], &server->node);

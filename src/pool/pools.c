@@ -5,8 +5,10 @@
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/pool/pool.h"
+#include "sluice/pool/redis_pool.h"
 
 #define KEY_BYTES_MAX 2048
+#define FOREVER_US (UINT64_MAX / 4) /* a lifetime without a limit */
 
 static void nudge_delivered(struct mail *mail, void *receiver)
 {
@@ -41,6 +43,11 @@ static void pool_free(struct pool *pool)
     HASH_DEL(pools->by_key, pool);
     atomic_store(&pool->totals->parts[pools->worker], NULL);
     registry_pool_drop(pools->registry, pool->totals);
+    if (pool->shared_free)
+        pool->shared_free(pool);
+    if (pool->password)
+        secret_wipe(pool->password, strlen(pool->password));
+    free(pool->password);
     pool_set_welcome(pool, NULL);
     secret_wipe(&pool->keys, sizeof(pool->keys));
     free(pool->key);
@@ -76,7 +83,7 @@ static void limit_set(struct limit *limit, int64_t max)
     atomic_store(&limit->max, max > 0 ? max : 0);
 }
 
-static void pool_configure(struct pool *pool)
+static void pool_configure_postgres(struct pool *pool)
 {
     const struct conf *conf = pool->pools->conf;
     const struct conf_database *database = conf_find_database(conf, pool->database_name);
@@ -85,13 +92,13 @@ static void pool_configure(struct pool *pool)
 
     pool->database = database;
     settings->mode = conf_pool_mode(conf, database, user);
-    if (pool->totals->replication)
+    if (pool->totals->variant == VARIANT_REPLICATION)
         settings->mode = POOL_MODE_SESSION;
     settings->size = conf_pool_size(conf, database, user);
     settings->size_min = database ? conf_min_pool_size(conf, database) : 0;
     if (settings->size_min > settings->size)
         settings->size_min = settings->size;
-    if (pool->totals->replication)
+    if (pool->totals->variant == VARIANT_REPLICATION)
         settings->size_min = 0;
     settings->size_reserve = conf_reserve_pool_size(conf, database, user);
     settings->waiting_max = conf_max_waiting(conf, database, user);
@@ -99,6 +106,7 @@ static void pool_configure(struct pool *pool)
     settings->reserve_timeout_us = conf->reserve_pool_timeout_us;
     settings->lifetime_us = conf_server_lifetime_us(conf, database);
     settings->idle_timeout_us = conf->server_idle_timeout_us;
+    settings->connect_timeout_us = conf->server_connect_timeout_us;
     settings->query_wait_timeout_us = conf_query_wait_timeout_us(conf, database, user);
     settings->query_timeout_us = conf_query_timeout_us(conf, user);
     settings->transaction_timeout_us = conf_transaction_timeout_us(conf, user);
@@ -106,6 +114,41 @@ static void pool_configure(struct pool *pool)
     settings->client_idle_timeout_us = conf_client_idle_timeout_us(conf, user);
     limit_set(&pool->totals->database_usage->servers, conf_max_db_connections(conf, database));
     limit_set(&pool->totals->user_usage->servers, conf_max_user_connections(conf, user));
+}
+
+static void pool_configure_redis(struct pool *pool)
+{
+    const struct conf *conf = pool->pools->conf;
+    const struct conf_redis *redis = conf_find_redis(conf, pool->database_name);
+    bool apart = pool->totals->variant & VARIANT_REDIS_APART;
+    struct pool_settings *settings = &pool->settings;
+
+    pool->redis = redis;
+    if (!redis)
+        return;
+    *settings = (struct pool_settings){
+        .size = apart ? redis->blocking_pool_size : redis->pool_size,
+        .size_min = apart || !redis_pool_is_main(pool) ? 0 : redis->min_pool_size,
+        .waiting_max = conf->max_waiting,
+        .priority = (uint8_t)redis->priority,
+        .lifetime_us = redis->server_lifetime_us ? redis->server_lifetime_us : FOREVER_US,
+        .idle_timeout_us = redis->server_idle_timeout_us,
+        .query_wait_timeout_us = redis->query_wait_timeout_us,
+        .query_timeout_us = redis->command_timeout_us,
+        .client_idle_timeout_us = redis->client_idle_timeout_us,
+        .connect_timeout_us = redis->connect_timeout_us,
+    };
+    if (settings->size_min > settings->size)
+        settings->size_min = settings->size;
+    limit_set(&pool->totals->database_usage->servers, settings->size);
+}
+
+static void pool_configure(struct pool *pool)
+{
+    if (pool->totals->variant & VARIANT_REDIS)
+        pool_configure_redis(pool);
+    else
+        pool_configure_postgres(pool);
 }
 
 /* Marks the servers as outdated and closes those that nobody uses. */
@@ -130,9 +173,12 @@ void pools_configure(struct pools *pools, const struct conf *conf)
     HASH_ITER(hh, pools->by_key, pool, following)
     {
         const struct conf_database *before = pool->database;
+        const struct conf_redis *redis_before = pool->redis;
 
         pool_configure(pool);
-        if (!conf_database_same_server(before, pool->database))
+        if (pool->totals->variant & VARIANT_REDIS
+                ? !conf_redis_same_server(redis_before, pool->redis)
+                : !conf_database_same_server(before, pool->database))
             pool_replace_servers(pool);
         LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
             server_watch(container_of(node, struct server, node));
@@ -140,19 +186,30 @@ void pools_configure(struct pools *pools, const struct conf *conf)
     }
 }
 
+static int64_t pool_size_wanted(const struct conf *conf, const char *database, const char *user,
+                                uint32_t variant)
+{
+    const struct conf_redis *redis;
+
+    if (!(variant & VARIANT_REDIS))
+        return conf_pool_size(conf, conf_find_database(conf, database), conf_find_user(conf, user));
+    /* All pools of a line spread over the same workers, so that no client has to move. */
+    redis = conf_find_redis(conf, database);
+    return redis ? redis->pool_size : 1;
+}
+
 struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
-                       const char *user, bool replication)
+                       const char *user, uint32_t variant)
 {
     char key[KEY_BYTES_MAX];
     size_t database_bytes = strlen(database) + 1, user_bytes = strlen(user) + 1;
-    size_t key_bytes = database_bytes + user_bytes + 1;
-    const struct conf_user *conf_user = conf_find_user(pools->conf, user);
+    size_t key_bytes = database_bytes + user_bytes + sizeof(variant);
     struct pool *pool;
 
     ensure(key_bytes <= sizeof(key));
     memcpy(key, database, database_bytes);
     memcpy(key + database_bytes, user, user_bytes);
-    key[key_bytes - 1] = replication;
+    memcpy(key + database_bytes + user_bytes, &variant, sizeof(variant));
     HASH_FIND(hh, pools->by_key, key, key_bytes, pool);
     if (pool)
         return pool;
@@ -161,9 +218,8 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
     pool->key_bytes = key_bytes;
     pool->pools = pools;
     pool->kind = kind;
-    pool->totals = registry_pool(
-        pools->registry, database, user, replication,
-        conf_pool_size(pools->conf, conf_find_database(pools->conf, database), conf_user));
+    pool->totals = registry_pool(pools->registry, database, user, variant,
+                                 pool_size_wanted(pools->conf, database, user, variant));
     pool->database_name = pool->totals->database;
     pool->user_name = pool->totals->user;
     pool_init(pool);
@@ -181,8 +237,8 @@ size_t pools_busy(const struct pools *pools)
     size_t busy = 0;
 
     HASH_ITER(hh, pools->by_key, pool, following)
-    busy += pool->servers[SERVER_LEASED].length + pool->servers[SERVER_CHECKING].length +
-            pool->servers[SERVER_DRAINING].length;
+    busy += pool->servers[SERVER_LEASED].length + pool->servers[SERVER_SHARED].length +
+            pool->servers[SERVER_CHECKING].length + pool->servers[SERVER_DRAINING].length;
     return busy;
 }
 

@@ -1,5 +1,6 @@
 #include "sluice/pool/registry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -68,6 +69,7 @@ void registry_fini(struct registry *registry)
     ensure(!registry->totals);
     usages_free(&registry->databases);
     usages_free(&registry->users);
+    usages_free(&registry->redis);
     pthread_mutex_destroy(&registry->mutex);
 }
 
@@ -97,13 +99,22 @@ struct usage *registry_user(struct registry *registry, const char *name)
     return usage_of(registry, &registry->users, name);
 }
 
+struct usage *registry_redis(struct registry *registry, const char *line, uint32_t variant)
+{
+    char name[512];
+
+    /* Names of lines hold no tab. */
+    snprintf(name, sizeof(name), "%s%s", line, variant & VARIANT_REDIS_APART ? "\tapart" : "");
+    return usage_of(registry, &registry->redis, name);
+}
+
 static struct pool_totals *totals_find(struct registry *registry, const char *database,
-                                       const char *user, bool replication)
+                                       const char *user, uint32_t variant)
 {
     struct pool_totals *totals = registry->totals;
 
     while (totals && (strcmp(totals->database, database) != 0 || strcmp(totals->user, user) != 0 ||
-                      totals->replication != replication))
+                      totals->variant != variant))
         totals = totals->next;
     return totals;
 }
@@ -117,36 +128,45 @@ static unsigned parts_for(const struct registry *registry, int64_t size)
     return parts < registry->worker_count ? (unsigned)parts : registry->worker_count;
 }
 
+void registry_spread(const struct registry *registry, const char *database, int64_t size,
+                     unsigned *first, unsigned *count)
+{
+    unsigned hash = 0;
+
+    HASH_VALUE(database, strlen(database), hash);
+    *first = hash % registry->worker_count;
+    *count = parts_for(registry, size);
+}
+
 static struct pool_totals *totals_new(struct registry *registry, const char *database,
-                                      const char *user, bool replication, int64_t size)
+                                      const char *user, uint32_t variant, int64_t size)
 {
     struct pool_totals *totals = aligned_alloc(64, sizeof(*totals));
-    unsigned hash = 0;
 
     ensure(totals);
     memset(totals, 0, sizeof(*totals));
     totals->database = memory_text(database, strlen(database));
     totals->user = memory_text(user, strlen(user));
-    totals->replication = replication;
-    totals->part_count = parts_for(registry, size);
-    HASH_VALUE(totals->database, strlen(database), hash);
-    totals->first_worker = hash % registry->worker_count;
+    totals->variant = variant;
+    registry_spread(registry, database, size, &totals->first_worker, &totals->part_count);
     totals->next = registry->totals;
     registry->totals = totals;
     return totals;
 }
 
 struct pool_totals *registry_pool(struct registry *registry, const char *database, const char *user,
-                                  bool replication, int64_t size)
+                                  uint32_t variant, int64_t size)
 {
-    struct usage *database_usage = registry_database(registry, database);
-    struct usage *user_usage = registry_user(registry, user);
+    bool redis = variant & VARIANT_REDIS;
+    struct usage *database_usage =
+        redis ? registry_redis(registry, database, variant) : registry_database(registry, database);
+    struct usage *user_usage = redis ? &registry->unlimited : registry_user(registry, user);
     struct pool_totals *totals;
 
     pthread_mutex_lock(&registry->mutex);
-    totals = totals_find(registry, database, user, replication);
+    totals = totals_find(registry, database, user, variant);
     if (!totals) {
-        totals = totals_new(registry, database, user, replication, size);
+        totals = totals_new(registry, database, user, variant, size);
         totals->database_usage = database_usage;
         totals->user_usage = user_usage;
     }

@@ -19,8 +19,9 @@ static const struct {
     [SERVER_LOGIN] = {"new", BIT(SERVER_IDLE) | BIT(SERVER_CLOSED)},
     [SERVER_IDLE] = {"idle", BIT(SERVER_LEASED) | BIT(SERVER_CHECKING) | BIT(SERVER_MOVING) |
                                  BIT(SERVER_CLOSED)},
-    [SERVER_LEASED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_CHECKING) | BIT(SERVER_DRAINING) |
-                                     BIT(SERVER_CLOSED)},
+    [SERVER_LEASED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_SHARED) | BIT(SERVER_CHECKING) |
+                                     BIT(SERVER_DRAINING) | BIT(SERVER_CLOSED)},
+    [SERVER_SHARED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_CLOSED)},
     [SERVER_CHECKING] = {"tested", BIT(SERVER_IDLE) | BIT(SERVER_CLOSED)},
     [SERVER_DRAINING] = {"being_canceled",
                          BIT(SERVER_IDLE) | BIT(SERVER_CHECKING) | BIT(SERVER_CLOSED)},
@@ -87,12 +88,12 @@ static uint64_t server_deadline_us(const struct server *server)
     switch (server->state) {
     case SERVER_CONNECTING:
     case SERVER_LOGIN:
-        if (conf->server_connect_timeout_us)
-            due_us = server->created_us + conf->server_connect_timeout_us;
+        if (settings->connect_timeout_us)
+            due_us = server->created_us + settings->connect_timeout_us;
         break;
     case SERVER_CHECKING:
-        if (conf->server_connect_timeout_us)
-            due_us = server->state_since_us + conf->server_connect_timeout_us;
+        if (settings->connect_timeout_us)
+            due_us = server->state_since_us + settings->connect_timeout_us;
         break;
     case SERVER_DRAINING:
         due_us = server->state_since_us +
@@ -105,6 +106,10 @@ static uint64_t server_deadline_us(const struct server *server)
             due_us = server->created_us + server->lifetime_us;
         break;
     case SERVER_LEASED:
+    case SERVER_SHARED:
+        if (server->holder_overdue)
+            due_us = server->holder_due_us;
+        break;
     case SERVER_MOVING:
     case SERVER_CLOSED:
     case SERVER_STATE_COUNT:
@@ -144,6 +149,9 @@ static void server_overdue(struct server *server)
         }
         return;
     case SERVER_LEASED:
+    case SERVER_SHARED:
+        server->holder_overdue(server);
+        return;
     case SERVER_MOVING:
     case SERVER_CLOSED:
     case SERVER_STATE_COUNT:

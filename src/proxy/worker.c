@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "pg_client.h"
+#include "redis_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 
@@ -13,6 +14,7 @@ struct accepted {
     struct mail mail;
     int fd;
     struct address from;
+    char redis_line[]; /* "": a PostgreSQL client */
 };
 
 struct order {
@@ -29,14 +31,24 @@ static void accepted_delivered(struct mail *mail, void *receiver)
     struct stream_options options = stream_options_of(worker->conf);
 
     stream_tune(accepted->fd, &options);
-    pg_client_new(receiver, accepted->fd, &accepted->from);
+    if (accepted->redis_line[0])
+        redis_client_new(receiver, accepted->fd, &accepted->from, accepted->redis_line);
+    else
+        pg_client_new(receiver, accepted->fd, &accepted->from);
     free(accepted);
 }
 
 void worker_give_client(struct worker *worker, int fd, const struct address *from)
 {
-    struct accepted *accepted = memory_new(sizeof(*accepted));
+    worker_give_redis_client(worker, fd, from, "");
+}
 
+void worker_give_redis_client(struct worker *worker, int fd, const struct address *from,
+                              const char *line)
+{
+    struct accepted *accepted = memory_new(sizeof(*accepted) + strlen(line) + 1);
+
+    strcpy(accepted->redis_line, line);
     accepted->fd = fd;
     accepted->from = *from;
     accepted->mail.deliver = accepted_delivered;
@@ -46,7 +58,7 @@ void worker_give_client(struct worker *worker, int fd, const struct address *fro
 
 static size_t worker_clients(const struct worker *worker)
 {
-    size_t count = 0;
+    size_t count = worker->redis_clients.length;
 
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         count += worker->clients[kind].length;
@@ -87,6 +99,7 @@ static void *worker_run(void *argument)
     struct worker *worker = argument;
 
     pools_warm(&worker->pools, &pg_server_kind);
+    redis_pools_warm(&worker->pools);
     loop_run(&worker->loop);
     return NULL;
 }
@@ -101,6 +114,8 @@ static void worker_init(struct worker *worker, struct process *process, unsigned
     mailbox_init(&worker->mailbox, &worker->loop, worker);
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         list_init(&worker->clients[kind]);
+    list_init(&worker->redis_clients);
+    list_init(&worker->redis_unflushed);
     worker->drained.deliver = drained_delivered;
     worker->pools.loop = &worker->loop;
     worker->pools.mailbox = &worker->mailbox;
@@ -132,6 +147,10 @@ void workers_start(struct process *process, const struct conf *conf)
 
 static void worker_close_clients(struct worker *worker)
 {
+    struct list_node *first;
+
+    while ((first = list_first(&worker->redis_clients)))
+        redis_client_close(container_of(first, struct redis_client, node), "shutting down");
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++) {
         struct list_node *node;
 
@@ -192,6 +211,7 @@ static void configure_delivered(struct mail *mail, void *receiver)
     verifier_cache_clear(worker);
     pools_configure(&worker->pools, worker->conf);
     pools_warm(&worker->pools, &pg_server_kind);
+    redis_pools_warm(&worker->pools);
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         LIST_EACH_SAFE (&worker->clients[kind], node, next)
             pg_client_watch(container_of(node, struct pg_client, node));

@@ -24,10 +24,11 @@ void process_remove_pidfile(const char *path);
 /* A listening socket that is open but not served yet. */
 struct listening {
     int fd;
-    char *unix_path; /* NULL for TCP */
+    char *unix_path;  /* NULL for TCP */
+    char *redis_line; /* whose clients come in here; NULL: PostgreSQL's */
 };
 
-#define LISTENING_MAX 64
+#define LISTENING_MAX 256
 
 /* Opens all that the settings name. Returns how many, or -1. */
 int process_listen(const struct conf *conf, struct listening listening[LISTENING_MAX]);

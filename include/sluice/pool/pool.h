@@ -23,7 +23,7 @@
 
 /* Why no server can be had: what the server said, or our own words in the same form. */
 struct pool_failure {
-    char sqlstate[6];
+    char sqlstate[6]; /* "REDIS": the message is what a Redis server said, word for word */
     char message[512];
     char detail[256];
     char hint[256];
@@ -48,6 +48,7 @@ struct pool_settings {
     uint64_t query_wait_timeout_us;
     uint64_t query_timeout_us, transaction_timeout_us, idle_transaction_timeout_us;
     uint64_t client_idle_timeout_us;
+    uint64_t connect_timeout_us;
 };
 
 /* All parts of one worker, and what they need of it. */
@@ -75,13 +76,15 @@ struct known_params {
 };
 
 struct pool {
-    UT_hash_handle hh; /* key: "database NUL user NUL replication" */
+    UT_hash_handle hh; /* key: "database NUL user NUL variant" */
     char *key;
     size_t key_bytes;
     struct pools *pools;
     struct pool_totals *totals;
     const struct server_kind *kind;
-    const struct conf_database *database;  /* of pools->conf; NULL when a reload dropped it */
+    /* Its line, of pools->conf; both are NULL when a reload dropped it. */
+    const struct conf_database *database;
+    const struct conf_redis *redis;
     const char *database_name, *user_name; /* of totals */
     struct pool_settings settings;
 
@@ -106,6 +109,12 @@ struct pool {
     unsigned known_params_next;
     size_t next_host;
     uint64_t used_us; /* last time that a client was here */
+
+    /* Redis: what logs us in, as the last client that proved it said; and what the proxy keeps for
+     * its shared connections, with who releases that at the pool's end. */
+    char *password;
+    struct redis_shared *shared;
+    void (*shared_free)(struct pool *pool);
 
     struct counters counters;
 };
@@ -138,7 +147,7 @@ void pools_warm(struct pools *pools, const struct server_kind *kind);
 /* The part of a pool on this worker, made when new; NULL only when find_only. The worker must be
  * one of the pool's (registry_pool_here). */
 struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
-                       const char *user, bool replication);
+                       const char *user, uint32_t variant);
 
 /* A server for a client that may have one at once: none waits before it and one is idle. Else NULL.
  * It is leased: give it back with pool_release(), pool_drain() or server_close(). */

@@ -35,7 +35,16 @@ bool limit_want(struct limit *limit, uint64_t since_us);
 struct usage {
     struct limit servers;
     struct limit clients;
+    /* Redis: CLIENT PAUSE, for all workers. */
+    _Atomic uint64_t paused_until_us;
+    _Atomic bool paused_all;
 };
+
+/* Which of the pools of one name and user this is, where there are several. PostgreSQL: 1 for
+ * replication. Redis: built by redis_pool_variant(). */
+#define VARIANT_REPLICATION 1u
+#define VARIANT_REDIS (1u << 31)
+#define VARIANT_REDIS_APART (1u << 30) /* for clients that keep a connection: a limit of its own */
 
 /* How one worker's part of a pool looks to the others. Written by that worker; one who lends it a
  * server sets waiting_since_us to 0, so that nobody else does. */
@@ -50,7 +59,7 @@ struct pool;
 struct pool_totals {
     struct pool_totals *next; /* the registry's list; under the mutex */
     char *database, *user;
-    bool replication;
+    uint32_t variant;
     unsigned holders;        /* parts; under the mutex */
     _Atomic int64_t servers; /* open or being opened, all workers */
     struct usage *database_usage, *user_usage;
@@ -64,7 +73,8 @@ struct pools;
 
 struct registry {
     pthread_mutex_t mutex;
-    struct usage_entry *databases, *users; /* hashes */
+    struct usage_entry *databases, *users, *redis; /* hashes */
+    struct usage unlimited; /* for what has no limit of that kind */
     struct pool_totals *totals;
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
@@ -79,15 +89,24 @@ void registry_fini(struct registry *registry);
 struct usage *registry_database(struct registry *registry, const char *name);
 struct usage *registry_user(struct registry *registry, const char *name);
 
+/* The same for a line of [redis]: `variant` says which of its two limits on servers (with
+ * VARIANT_REDIS_APART or not); clients are counted in the one without. */
+struct usage *registry_redis(struct registry *registry, const char *line, uint32_t variant);
+
 /* The totals of a pool, made when new; each call is undone by registry_pool_drop(). size: its
  * pool_size, which decides over how many workers a new pool spreads. */
 struct pool_totals *registry_pool(struct registry *registry, const char *database, const char *user,
-                                  bool replication, int64_t size);
+                                  uint32_t variant, int64_t size);
 void registry_pool_drop(struct registry *registry, struct pool_totals *totals);
 
 /* True when this worker has a part in the pool; else *home is a worker that has. */
 bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,
                         unsigned worker, unsigned *home);
+
+/* Which workers have parts of pools of this name and size, as for new pools: *first and *count - 1
+ * that follow it, modulo all. */
+void registry_spread(const struct registry *registry, const char *database, int64_t size,
+                     unsigned *first, unsigned *count);
 
 /* Has every other worker look whether it can give up, or now use, a server (pools_nudged). */
 void registry_nudge(struct registry *registry, unsigned from_worker);

@@ -16,6 +16,7 @@ enum server_state {
     SERVER_LOGIN,
     SERVER_IDLE,     /* anybody may have it */
     SERVER_LEASED,   /* on loan to one client */
+    SERVER_SHARED,   /* Redis: carries the commands of many clients */
     SERVER_CHECKING, /* answers a question of ours: check, reset or connect query */
     SERVER_DRAINING, /* finishes or cancels what a client left behind */
     SERVER_MOVING,   /* on its way to another worker's part */
@@ -38,6 +39,9 @@ struct server_kind {
     /* Starts to clean a server that a client gave back; returns false when nothing has to be done.
      */
     bool (*reset)(struct server *server);
+    /* Somebody waits in vain while servers are SHARED: has one of them come free when what it owes
+     * has come. NULL where nothing is ever shared. */
+    void (*yield)(struct pool *pool);
     /* Cancels and finishes what is left of a client's request; in SERVER_DRAINING. */
     void (*drain)(struct server *server);
     /* Releases what the kind holds; the stream is closed already. */
@@ -70,9 +74,12 @@ struct server {
         struct sockaddr_un unix_path;
     } address;
     socklen_t address_bytes;
-    /* While leased: the client, and who is told of readiness. */
+    /* While leased or shared: who has it, and is told of readiness, and when the moment
+     * holder_due_us is over (UINT64_MAX: never; server_watch() after it has come nearer). */
     void *holder;
     void (*holder_ready)(struct server *server, unsigned what);
+    void (*holder_overdue)(struct server *server);
+    uint64_t holder_due_us;
 };
 
 /* Has its timer expire no later than the deadline of its state. */

@@ -35,6 +35,8 @@ struct worker {
     struct pools pools;
     const struct conf *conf;            /* held */
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
+    struct list redis_clients;          /* struct redis_client */
+    struct list redis_unflushed;        /* those who got replies in this read */
     struct cancel_slot *slots;          /* by the slot in a cancel key */
     uint32_t slot_count, slot_free;     /* 0 = none is free */
     struct verifier_cache *verifiers;   /* SCRAM verifiers of plain secrets, by user */
@@ -51,6 +53,10 @@ void workers_join(struct process *process);
 
 /* main thread: hands a new connection to a worker. */
 void worker_give_client(struct worker *worker, int fd, const struct address *from);
+
+/* The same for a client of a line of [redis], which is copied. */
+void worker_give_redis_client(struct worker *worker, int fd, const struct address *from,
+                              const char *line);
 
 /* Orders of the main thread; each worker carries them out on its own turn. */
 void workers_configure(struct process *process, const struct conf *conf);

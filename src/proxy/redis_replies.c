@@ -1,0 +1,361 @@
+/* Shared connections, the way back: replies to the clients whose they are, in the order in which
+ * the commands went; large ones stream. And what is done when a connection is lost or late:
+ * commands that it was not sent go to the next one, the others are answered with an error. */
+#include <string.h>
+
+#include "redis_client.h"
+#include "redis_shared.h"
+
+#define READS_PER_TURN 8
+#define SLOW_BYTES (1024u * 1024u)
+#define SLOW_LOOK_US US_PER_S
+
+/* ---- to clients ---- */
+
+/* The client has one reply less to wait for. */
+static void client_replied(struct redis_client *client)
+{
+    ensure(client->inflight > 0);
+    if (--client->inflight == 0 && client->held)
+        redis_client_resume(client);
+}
+
+/* Sends bytes of replies. They are sent at once when they are the last that are due, else kept for
+ * the end of this read. False: the client left too much unread and is closed. */
+static bool client_send(struct redis_client *client, const uint8_t *bytes, size_t length)
+{
+    if (client->inflight == 0) {
+        stream_write(&client->stream, bytes, length);
+    } else {
+        stream_queue(&client->stream, bytes, length);
+        if (!list_node_linked(&client->unflushed))
+            list_push_back(&client->worker->redis_unflushed, &client->unflushed);
+    }
+    return !redis_client_overflows(client);
+}
+
+void redis_replies_flush(struct worker *worker)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(&worker->redis_unflushed)))
+        stream_flush(&container_of(node, struct redis_client, unflushed)->stream);
+}
+
+static void owed_fail(struct redis_owed owed, const uint8_t *text, size_t length)
+{
+    if (!owed.client)
+        return;
+    client_replied(owed.client);
+    if (owed.action != REDIS_DROP)
+        client_send(owed.client, text, length);
+}
+
+/* Answers the first `count` of a ring with an error. */
+void redis_replies_fail(struct redis_owed_ring *ring, uint32_t count, const uint8_t *text,
+                        size_t length)
+{
+    while (count-- > 0) {
+        struct redis_owed owed = *redis_owed_at(ring, 0);
+
+        redis_owed_pop(ring);
+        owed_fail(owed, text, length);
+    }
+}
+
+/* ---- a connection is lost ---- */
+
+/* Takes the commands that the server has not been sent back to those that wait to be. Returns how
+ * many replies it does owe. */
+static uint32_t shared_take_back(struct redis_shared *shared, struct redis_server *redis)
+{
+    struct stream *stream = &redis->base.stream;
+    size_t pending = stream_pending(stream), bytes = 0;
+    uint32_t count = redis->owed.length;
+    struct buffer together = {0};
+    struct redis_owed_ring ring = {0};
+    struct buffer_cache *cache = &redis_shared_loop(shared)->buffers;
+
+    while (count > 0 && bytes + redis_owed_at(&redis->owed, count - 1)->bytes <= pending)
+        bytes += redis_owed_at(&redis->owed, --count)->bytes;
+    if (bytes == 0)
+        return count;
+    buffer_append(&together, cache, buffer_bytes(&stream->out) + pending - bytes, bytes);
+    buffer_append(&together, cache, buffer_bytes(&shared->unsent), buffer_length(&shared->unsent));
+    for (uint32_t i = count; i < redis->owed.length; i++)
+        *redis_owed_push(&ring) = *redis_owed_at(&redis->owed, i);
+    redis->owed.length = count;
+    redis_owed_move(&ring, &shared->unsent_owed);
+    redis_owed_fini(&shared->unsent_owed);
+    buffer_clear(&shared->unsent, cache);
+    shared->unsent = together;
+    shared->unsent_owed = ring;
+    return count;
+}
+
+/* ---- large replies ----
+ * A large reply streams: beyond SLOW_BYTES that its client has not taken the connection is not read
+ * until it has. Others go on: they get another shared connection; only those with replies behind it
+ * wait, and not for a client that takes nothing at all. */
+
+void redis_replies_taken(struct redis_client *client)
+{
+    struct redis_server *redis = client->slow;
+
+    client->slow = NULL;
+    if (!redis)
+        return;
+    redis->slow_client = NULL;
+    if (stream_is_open(&redis->base.stream))
+        stream_again(&redis->base.stream);
+}
+
+static bool server_is_slowed(struct redis_server *redis)
+{
+    struct redis_client *client;
+
+    if (redis->slow_client)
+        return true;
+    if (!redis->begun || redis->owed.length == 0)
+        return false;
+    client = redis_owed_at(&redis->owed, 0)->client;
+    if (!client || stream_pending(&client->stream) < SLOW_BYTES || client->slow)
+        return false;
+    redis->slow_client = client;
+    redis->slow_pending = stream_pending(&client->stream);
+    client->slow = redis;
+    redis->retiring = true;
+    redis->base.holder_due_us = loop_now_us(redis->base.stream.loop) + SLOW_LOOK_US;
+    server_watch(&redis->base);
+    return true;
+}
+
+/* True when the client has taken something since the last look, or has been closed for that. */
+static void slow_look(struct redis_server *redis)
+{
+    struct redis_client *client = redis->slow_client;
+    size_t pending = stream_pending(&client->stream);
+
+    if (pending < redis->slow_pending)
+        redis->slow_pending = pending;
+    else
+        redis_client_close(client, "it does not read a large reply");
+}
+
+static void server_gone(struct redis_server *redis, enum resp_error error, const char *reason)
+{
+    struct redis_shared *shared = redis->base.holder;
+    struct worker *worker = container_of(redis_shared_pools(shared), struct worker, pools);
+    uint8_t text[REDIS_ERROR_BYTES];
+    struct resp_writer writer = resp_writer_of(text, sizeof(text), 2);
+    uint32_t count = shared_take_back(shared, redis);
+
+    if (redis->slow_client)
+        redis->slow_client->slow = NULL;
+    redis->slow_client = NULL;
+
+    counter_add(&shared->pool->counters.server_lost_count, 1);
+    if (shared->server == redis)
+        redis_shared_detach(shared);
+    resp_write_error(&writer, error, NULL, NULL);
+    /* Half a reply cannot be mended. */
+    if (redis->begun && count > 0) {
+        struct redis_client *client = redis_owed_at(&redis->owed, 0)->client;
+
+        if (client)
+            redis_client_close(client, "its reply was cut off by the loss of the server");
+    }
+    redis_replies_fail(&redis->owed, count, text, writer.length);
+    redis->base.holder = NULL;
+    server_close(&redis->base, reason);
+    redis_replies_flush(worker);
+    if (buffer_length(&shared->unsent) > 0)
+        loop_defer(redis_shared_loop(shared), &shared->flush);
+    redis_shared_resume_stalled(shared);
+}
+
+/* ---- replies ---- */
+
+/* Spans of replies to one client that lie together are sent together. */
+struct run {
+    struct redis_client *client;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+static void run_send(struct run *run)
+{
+    if (run->client)
+        client_send(run->client, run->bytes, run->length);
+    run->client = NULL;
+    run->length = 0;
+}
+
+static void run_add(struct run *run, struct redis_client *client, const uint8_t *bytes,
+                    size_t length)
+{
+    if (run->client != client) {
+        run_send(run);
+        run->client = client;
+        run->bytes = bytes;
+    }
+    run->length += length;
+}
+
+/* Walks what was read; replies may begin and end anywhere in it. False: not RESP. */
+static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_t length,
+                         struct counters *counters)
+{
+    struct run run = {0};
+    uint64_t now_us = loop_now_us(redis->base.pool->pools->loop), time_us = 0, count = 0;
+    size_t at = 0, took;
+
+    while (at < length) {
+        struct redis_owed *owed;
+        enum resp_reply_event event;
+
+        if (resp_reply_idle(&redis->parser)) {
+            redis->begun = false;
+            redis->first = bytes[at];
+        }
+        event = resp_reply_feed(&redis->parser, bytes + at, length - at, &took);
+        if (event == RESP_REPLY_BAD || (redis->owed.length == 0 && redis->first != '>')) {
+            run_send(&run);
+            return false;
+        }
+        at += took;
+        if (redis->first == '>')
+            continue; /* nobody on a shared connection has asked to be told anything */
+        owed = redis_owed_at(&redis->owed, 0);
+        if (event == RESP_REPLY_WHOLE) {
+            struct redis_owed done = *owed;
+
+            redis_owed_pop(&redis->owed);
+            redis->begun = false;
+            count++;
+            time_us += now_us - done.since_us;
+            if (!done.client)
+                continue;
+            if (done.command->flags & (REDIS_WRITE | REDIS_MAY_REPLICATE) ||
+                done.command->id == REDIS_COMMAND_EXEC)
+                done.client->write_server = redis->base.id;
+            if (done.action == REDIS_DROP) {
+                run_send(&run);
+                client_replied(done.client);
+                continue;
+            }
+            /* The run is sent after its last reply is counted. */
+            if (run.client != done.client)
+                run_send(&run);
+            client_replied(done.client);
+            run_add(&run, done.client, bytes + at - took, took);
+        } else {
+            redis->begun = true;
+            if (owed->client && owed->action != REDIS_DROP)
+                run_add(&run, owed->client, bytes + at - took, took);
+        }
+    }
+    run_send(&run);
+    counter_add(&counters->query_count, count);
+    counter_add(&counters->xact_count, count);
+    counter_add(&counters->query_time, time_us);
+    counter_add(&counters->bytes_sent, length);
+    return true;
+}
+
+void redis_replies_ready(struct server *server, unsigned what)
+{
+    struct redis_server *redis = redis_server_of(server);
+    struct redis_shared *shared = server->holder;
+    struct loop *loop = redis_shared_loop(shared);
+    struct worker *worker = container_of(redis_shared_pools(shared), struct worker, pools);
+    int turns = READS_PER_TURN;
+    ssize_t got = 0;
+
+    if (what & STREAM_DRAINED)
+        loop_defer(loop, &shared->flush);
+    while (turns-- > 0) {
+        if (server_is_slowed(redis))
+            break;
+        got = stream_read(&server->stream, loop->scratch, LOOP_SCRATCH_BYTES);
+        if (got <= 0)
+            break;
+        redis->progress_us = loop_now_us(loop);
+        if (!replies_walk(redis, loop->scratch, (size_t)got, &shared->pool->counters)) {
+            server_gone(redis, RESP_ERROR_SERVER_GARBLED, "the server broke the protocol");
+            return;
+        }
+        if (!server->stream.readable)
+            break;
+    }
+    if (got < 0) {
+        server_gone(redis, RESP_ERROR_SERVER_LOST,
+                    server->stream.error ? strerror(server->stream.error)
+                                         : "the server closed the connection");
+        return;
+    }
+    redis_replies_flush(worker);
+    if (redis_shared_wait_abandoned(redis))
+        return;
+    if (server->stream.readable && !redis->slow_client)
+        stream_again(&server->stream);
+    if (list_contains_any(&shared->stalled))
+        redis_shared_resume_stalled(shared);
+    if (redis->owed.length == 0 || redis->retiring) {
+        if (shared->server == redis)
+            loop_defer(loop, &shared->flush);
+        else if (redis->owed.length == 0)
+            redis_shared_end(redis);
+    }
+}
+
+/* ---- time ---- */
+
+void redis_replies_overdue(struct server *server)
+{
+    struct redis_server *redis = redis_server_of(server);
+    struct redis_shared *shared = server->holder;
+    uint64_t now_us = loop_now_us(redis_shared_loop(shared));
+    uint64_t timeout_us = shared->pool->settings.query_timeout_us;
+    uint64_t next_us = UINT64_MAX;
+    uint8_t text[REDIS_ERROR_BYTES];
+    struct resp_writer writer = resp_writer_of(text, sizeof(text), 2);
+
+    if (redis->slow_client) {
+        slow_look(redis);
+        server->holder_due_us = now_us + SLOW_LOOK_US;
+        server_watch(server);
+        return;
+    }
+    resp_write_error(&writer, RESP_ERROR_COMMAND_TIMEOUT, NULL, NULL);
+    for (uint32_t i = 0; timeout_us && i < redis->owed.length; i++) {
+        struct redis_owed *owed = redis_owed_at(&redis->owed, i);
+        struct redis_owed late = *owed;
+
+        if (owed->since_us + timeout_us > now_us) {
+            next_us = owed->since_us + timeout_us;
+            break;
+        }
+        /* WAIT brings its own limit; half a reply is on its way. */
+        if (!owed->client || (redis->waiting && i + 1 == redis->owed.length) ||
+            (i == 0 && redis->begun))
+            continue;
+        counter_add(&shared->pool->counters.query_timeouts, 1);
+        owed->client = NULL;
+        owed_fail(late, text, writer.length);
+    }
+    redis_replies_flush(container_of(redis_shared_pools(shared), struct worker, pools));
+    if (timeout_us && redis->owed.length > 0) {
+        /* No progress at all for as long again: it is lost. */
+        uint64_t lost_us = redis->progress_us + 2 * timeout_us;
+
+        if (lost_us <= now_us && !redis->waiting) {
+            server_gone(redis, RESP_ERROR_COMMAND_TIMEOUT, "no reply for too long");
+            return;
+        }
+        if (lost_us > now_us && lost_us < next_us)
+            next_us = lost_us;
+    }
+    server->holder_due_us = next_us;
+    server_watch(server);
+}

@@ -1,0 +1,74 @@
+/* redis_shared: what a part of a Redis pool has for the commands that go on shared connections.
+ * Belongs to the part's worker. */
+#ifndef SLUICE_PROXY_REDIS_SHARED_H
+#define SLUICE_PROXY_REDIS_SHARED_H
+
+#include "redis_client.h"
+
+struct redis_shared {
+    struct pool *pool;
+    struct redis_server *server; /* takes commands now; NULL: none does */
+    struct waiter waiter;        /* for the next one */
+    struct timer timer;          /* the wait has a limit; a pause ends */
+    struct task flush;
+    struct buffer unsent; /* commands gathered in this turn, or while there is no connection */
+    struct redis_owed_ring unsent_owed;
+    struct list stalled; /* clients that wait for room */
+    uint32_t epoch;      /* grows when `server` becomes another one */
+};
+
+static inline struct pools *redis_shared_pools(const struct redis_shared *shared)
+{
+    return shared->pool->pools;
+}
+
+static inline struct loop *redis_shared_loop(const struct redis_shared *shared)
+{
+    return shared->pool->pools->loop;
+}
+
+/* Sets up pool->shared. */
+void redis_shared_new(struct pool *pool);
+
+/* Takes the request for the next write. */
+enum redis_verdict redis_shared_push(struct redis_client *client, struct redis_input *input);
+
+/* The same for `count` requests that must not be parted, `length` bytes together, of which input is
+ * the first; input->request.bytes then is their length. */
+enum redis_verdict redis_shared_push_block(struct redis_client *client, struct redis_input *input,
+                                           uint32_t count, size_t length);
+
+/* WAIT: on the connection that carried the client's last write, which then takes nothing more. */
+enum redis_verdict redis_shared_push_wait(struct redis_client *client, struct redis_input *input);
+
+/* The client is going: its replies are nobody's, and it does not wait for room. */
+void redis_shared_forget(struct redis_client *client);
+
+/* Lets clients go on that waited for room, if there is some. */
+void redis_shared_resume_stalled(struct redis_shared *shared);
+
+/* The present server takes no new commands. */
+void redis_shared_detach(struct redis_shared *shared);
+
+/* A server that owes nothing: idle from now on. */
+void redis_shared_end(struct redis_server *redis);
+
+/* Nobody is there any more for a WAIT, which may wait for ever: the connection is of no use. True
+ * when it was closed. */
+bool redis_shared_wait_abandoned(struct redis_server *redis);
+
+/* redis_replies.c: what a shared server calls. */
+void redis_replies_ready(struct server *server, unsigned what);
+void redis_replies_overdue(struct server *server);
+
+/* A client has taken what was kept of a large reply, or has gone. */
+void redis_replies_taken(struct redis_client *client);
+
+/* Answers the first `count` of a ring with an error. */
+void redis_replies_fail(struct redis_owed_ring *ring, uint32_t count, const uint8_t *text,
+                        size_t length);
+
+/* Sends what is kept for clients that got replies in this turn. */
+void redis_replies_flush(struct worker *worker);
+
+#endif
