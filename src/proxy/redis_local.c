@@ -125,7 +125,11 @@ enum redis_verdict redis_local_request(struct redis_client *client, struct redis
         return local_reply(client, input);
     case REDIS_COMMAND_CLIENT_SETINFO:
         return local_set_info(client);
+    case REDIS_COMMAND_CLIENT_INFO:
+        redis_tour_info(client);
+        return REDIS_VERDICT_DONE;
     default:
-        return redis_tour_request(client, input);
+        break;
     }
+    return redis_local_refuse(client, input->call.command);
 }

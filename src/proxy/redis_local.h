@@ -25,7 +25,26 @@ enum redis_verdict redis_local_reset(struct redis_client *client);
 enum redis_verdict redis_local_refuse(struct redis_client *client,
                                       const struct redis_command *command);
 
-/* redis_tour.c */
-enum redis_verdict redis_tour_request(struct redis_client *client, struct redis_input *input);
+void redis_session_toured(struct redis_client *client, const struct resp_writer *writer);
+
+/* CLIENT REPLY: the reply to the command under way is not passed on. */
+bool redis_session_drops(const struct redis_client *client);
+
+/* redis_tour.c: CLIENT LIST, KILL and UNBLOCK go round all workers, as a mail. */
+struct redis_tour;
+
+/* NULL, with the error, when the arguments are not right. */
+struct redis_tour *redis_tour_new(const struct redis_client *client,
+                                  const struct redis_input *input, enum resp_error *error);
+void redis_tour_free(struct redis_tour *tour);
+
+/* The same command about no client at all: whether the user may. Returns its length. */
+size_t redis_tour_question(enum redis_command_id id, char question[128]);
+
+/* Sends it off; the client is LEASED, and TOURING until it is back. */
+void redis_tour_start(struct redis_client *client, struct redis_tour *tour);
+
+/* CLIENT INFO. */
+void redis_tour_info(struct redis_client *client);
 
 #endif

@@ -235,6 +235,15 @@ static enum redis_verdict request_more(struct redis_client *client, const uint8_
     }
 }
 
+static bool may_go_on(const struct redis_client *client)
+{
+    if (client->state == REDIS_CLIENT_LEASED &&
+        stream_pending(&client->server->base.stream) > SERVER_PENDING_MAX)
+        return false; /* goes on when the server has taken that */
+    return !client->held &&
+           (client->state == REDIS_CLIENT_READY || client->state == REDIS_CLIENT_LEASED);
+}
+
 /* Deals with what was read. Returns how many bytes are done with, or -1 when the client has gone.
  */
 static ssize_t requests_walk(struct redis_client *client, const uint8_t *bytes, size_t length)
@@ -287,6 +296,8 @@ static ssize_t requests_walk(struct redis_client *client, const uint8_t *bytes, 
         case REDIS_VERDICT_DONE:
             /* A block may have been more than this request. */
             at += input.request.bytes;
+            if (!may_go_on(client))
+                return (ssize_t)at;
             break;
         case REDIS_VERDICT_HOLD:
             client->held = true;
@@ -299,15 +310,6 @@ static ssize_t requests_walk(struct redis_client *client, const uint8_t *bytes, 
     }
     client->whole = false;
     return (ssize_t)at;
-}
-
-static bool may_go_on(const struct redis_client *client)
-{
-    if (client->state == REDIS_CLIENT_LEASED &&
-        stream_pending(&client->server->base.stream) > SERVER_PENDING_MAX)
-        return false; /* goes on when the server has taken that */
-    return !client->held &&
-           (client->state == REDIS_CLIENT_READY || client->state == REDIS_CLIENT_LEASED);
 }
 
 /* True if a client that has said its last word still gets replies: as with Redis, unless the

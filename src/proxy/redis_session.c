@@ -23,6 +23,7 @@ struct redis_session {
     char *user, *password, *name; /* NULL: not given */
     char *reply;
     size_t reply_bytes;
+    struct redis_tour *tour; /* CLIENT LIST, KILL, UNBLOCK */
 };
 
 static void text_wipe(char *text)
@@ -42,6 +43,7 @@ void redis_session_free(struct redis_client *client)
     text_wipe(session->password);
     free(session->name);
     free(session->reply);
+    redis_tour_free(session->tour);
     free(session);
     client->session = NULL;
 }
@@ -60,6 +62,9 @@ bool redis_session_is(const struct redis_call *call)
     case REDIS_COMMAND_CLIENT_PAUSE:
     case REDIS_COMMAND_CLIENT_UNPAUSE:
     case REDIS_COMMAND_MONITOR:
+    case REDIS_COMMAND_CLIENT_LIST:
+    case REDIS_COMMAND_CLIENT_KILL:
+    case REDIS_COMMAND_CLIENT_UNBLOCK:
         return true;
     default:
         return false;
@@ -137,11 +142,43 @@ static void session_parse(struct redis_session *session, const struct redis_inpu
     }
 }
 
+/* CLIENT LIST, KILL and UNBLOCK are about clients, which no server knows; but whether the user may
+ * is the server's to say. */
+static enum redis_verdict session_tour(struct redis_client *client, struct redis_input *input)
+{
+    struct redis_session *session;
+    char question[128];
+    enum resp_error error;
+    struct redis_tour *tour = redis_tour_new(client, input, &error);
+
+    if (!tour) {
+        redis_client_answer_error(client, error, NULL, NULL);
+        return REDIS_VERDICT_DONE;
+    }
+    session = memory_new(sizeof(*session));
+    session->id = input->call.command->id;
+    session->tour = tour;
+    session->drop = redis_client_action(client) == REDIS_DROP;
+    client->session = session;
+    if (session->id == REDIS_COMMAND_CLIENT_UNBLOCK) {
+        redis_tour_start(client, tour);
+        return REDIS_VERDICT_DONE;
+    }
+    redis_lease_send(client, question, redis_tour_question(session->id, question),
+                     input->call.command, REDIS_SESSION);
+    return REDIS_VERDICT_DONE;
+}
+
 enum redis_verdict redis_session_request(struct redis_client *client, struct redis_input *input)
 {
     struct redis_session *session;
 
     ensure(!client->session && redis_client_quiet(client));
+    if (input->request.bytes > 0 && input->call.class == REDIS_CLASS_LOCAL &&
+        (input->call.command->id == REDIS_COMMAND_CLIENT_LIST ||
+         input->call.command->id == REDIS_COMMAND_CLIENT_KILL ||
+         input->call.command->id == REDIS_COMMAND_CLIENT_UNBLOCK))
+        return session_tour(client, input);
     if (input->request.bytes == 0 || input->request.seen < input->request.argc ||
         input->call.class == REDIS_CLASS_SINGLE) {
         /* Too long to be meant, or the wrong number of arguments: the server says so, and what it
@@ -338,6 +375,11 @@ static bool session_done(struct redis_client *client, bool failed)
     bool inquired = session->id == REDIS_COMMAND_CLIENT_INFO, good = true;
 
     session->reply[session->reply_bytes] = '\0';
+    if (session->tour && !failed) {
+        session->reply_bytes = 0;
+        redis_tour_start(client, session->tour);
+        return true;
+    }
     if (inquired)
         good = !failed && session_informed(client, session->reply);
     else if (session->drop)
@@ -346,12 +388,25 @@ static bool session_done(struct redis_client *client, bool failed)
         send_hello(client, session->reply, session->reply_bytes);
     else
         stream_queue(&client->stream, session->reply, session->reply_bytes);
-    if (!failed && !inquired)
+    if (!failed && !inquired && !session->tour)
         session_apply(client, session);
     redis_session_free(client);
     if (!good)
         redis_client_close(client, "what its transaction made of its connection is not known");
     return good;
+}
+
+bool redis_session_drops(const struct redis_client *client)
+{
+    return client->session->drop;
+}
+
+/* The tour is back; its client is as before it. */
+void redis_session_toured(struct redis_client *client, const struct resp_writer *writer)
+{
+    if (!client->session->drop)
+        stream_queue(&client->stream, writer->bytes, writer->length);
+    redis_session_free(client);
 }
 
 bool redis_session_reply(struct redis_client *client, const uint8_t *bytes, size_t length,
