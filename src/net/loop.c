@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sluice/base/ensure.h"
 #include "sluice/base/memory.h"
@@ -45,6 +46,7 @@ void loop_init(struct loop *loop)
 {
     struct event_config *config = event_config_new();
 
+    memset(loop, 0, sizeof(*loop));
     /* A loop belongs to one thread, so libevent's own locks would only cost. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_require_features(config, EV_FEATURE_ET);
