@@ -17,27 +17,10 @@
 #include "sluice/pool/params.h"
 #include "sluice/pool/registry.h"
 #include "sluice/pool/server.h"
+#include "sluice/pool/waiter.h"
 
 #define PRIORITIES 10
 #define PRIORITY_STEP_US US_PER_S
-
-/* Why no server can be had: what the server said, or our own words in the same form. */
-struct pool_failure {
-    char sqlstate[6]; /* "REDIS": the message is what a Redis server said, word for word */
-    char message[512];
-    char detail[256];
-    char hint[256];
-};
-
-/* Somebody in the queue; embedded in a client. */
-struct waiter {
-    struct list_node node;
-    uint64_t since_us;
-    uint8_t priority;
-    /* Exactly one of the two is called, at the end of a turn; the waiter is off the queue then. */
-    void (*granted)(struct waiter *waiter, struct server *server);
-    void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
-};
 
 /* The settings that decide, resolved for this pool from the worker's present conf. */
 struct pool_settings {

@@ -44,7 +44,8 @@ struct usage {
  * replication. Redis: built by redis_pool_variant(). */
 #define VARIANT_REPLICATION 1u
 #define VARIANT_REDIS (1u << 31)
-#define VARIANT_REDIS_APART (1u << 30) /* for clients that keep a connection: a limit of its own */
+#define VARIANT_REDIS_APART (1u << 30) /* for clients that keep a connection: a limit of its own \
+                                        */
 
 /* How one worker's part of a pool looks to the others. Written by that worker; one who lends it a
  * server sets waiting_since_us to 0, so that nobody else does. */
@@ -74,7 +75,7 @@ struct pools;
 struct registry {
     pthread_mutex_t mutex;
     struct usage_entry *databases, *users, *redis; /* hashes */
-    struct usage unlimited; /* for what has no limit of that kind */
+    struct usage unlimited;                        /* for what has no limit of that kind */
     struct pool_totals *totals;
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */

@@ -1,0 +1,30 @@
+/* waiter: somebody who waits for a server of a pool, and what it is told when there is none.
+ * Embedded in a client; belongs to the client's worker. */
+#ifndef SLUICE_POOL_WAITER_H
+#define SLUICE_POOL_WAITER_H
+
+#include <stdint.h>
+
+#include "sluice/base/list.h"
+
+struct server;
+
+/* Why no server can be had: what the server said, or our own words in the same form. */
+struct pool_failure {
+    char sqlstate[6]; /* "REDIS": the message is what a Redis server said, word for word */
+    char message[512];
+    char detail[256];
+    char hint[256];
+};
+
+/* Somebody in the queue; embedded in a client. */
+struct waiter {
+    struct list_node node;
+    uint64_t since_us;
+    uint8_t priority;
+    /* Exactly one of the two is called, at the end of a turn; the waiter is off the queue then. */
+    void (*granted)(struct waiter *waiter, struct server *server);
+    void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
+};
+
+#endif
