@@ -95,27 +95,4 @@ char *lookup_rewrite(const struct lookup *lookup, const struct lookup_type *type
  * ASCII cannot be parsed, nor text values put into arrays; do not batch. */
 bool lookup_encoding_safe(const char *client_encoding);
 
-/* A literal of a statement, as a parameter. */
-struct lookup_literal {
-    const char *value; /* text format, NUL-terminated */
-    size_t bytes;
-    uint32_t type; /* OID to declare: int4, int8, numeric; 0 for a quoted string, as untyped as in
-                      the statement */
-};
-
-/* A statement of the simple protocol with its literals made parameters. */
-struct lookup_normal {
-    char *text; /* goes to lookup_new(); with the types, the key to find it by */
-    unsigned count;
-    struct lookup_literal literals[LOOKUP_PARAMS_MAX];
-    char *values; /* what the literals point into */
-};
-
-/* Makes a parameter of each number and each plain '...' string that WHERE compares with a column:
- * column = literal (also < > <= >= <>, and turned round), column IN (...), column BETWEEN. All
- * other literals stay as they are. Whether the result is a lookup, lookup_new() says. About 30 us.
- * Returns LOOKUP_NONE and fills `normal`, to be given to lookup_normal_fini(); else a refusal. */
-enum lookup_refusal lookup_normalise(const char *text, struct lookup_normal *normal);
-void lookup_normal_fini(struct lookup_normal *normal);
-
 #endif

@@ -207,7 +207,7 @@ START_TEST(refuses_what_is_too_long_or_too_deep)
         {"SELECT ", "", " UNION SELECT 1", LOOKUP_TEXT_BYTES_MAX, LOOKUP_PARAM_NAME},
         {"SELECT ", "CASE WHEN ", " THEN 1 END", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
         {"SELECT ", "", "::a", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
-        {"SELECT a FROM t WHERE id = ", "f(", ")", LOOKUP_TEXT_BYTES_MAX, LOOKUP_TREE},
+        {"SELECT a FROM t WHERE id = ", "f(", ")", LOOKUP_TEXT_BYTES_MAX, LOOKUP_SYNTAX},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
