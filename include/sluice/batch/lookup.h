@@ -15,17 +15,15 @@
  *     with the int8 ordinal, from 1, of the key it belongs to. Keys come in order, and a key's rows
  *     in the order of the client's statement; demultiplex by the ordinal all the same.
  *
- * Only sessions alike in all of these may share a batch or a prepared batched statement:
- *  - user and role, search_path, row_security: which objects the names mean, what may be read;
+ * Only sessions alike in all of these may share a batch, or a prepared batched statement:
+ *  - user and role, search_path, row_security: what the names mean and what may be read;
  *  - client_encoding (see lookup_encoding_safe), DateStyle, IntervalStyle, TimeZone,
  *    extra_float_digits, bytea_output, lc_monetary, lc_numeric, lc_time, xmloption, xmlbinary,
- *    default_text_search_config: how values are read and written. Constants in the text are read
- *    when it is prepared: a statement prepared under one TimeZone or DateStyle is wrong for
- * another;
- *  - transform_null_equals, standard_conforming_strings (must be on), array_nulls (must be on):
- * what the text means; a session that has SET anything which is not tracked must not be batched.
- * Those with equal timeouts, isolation level and planner settings see only what they would alone.
- */
+ *    default_text_search_config: how values are read and written. Constants of the text are read
+ *    as it is prepared: what was prepared under one TimeZone or DateStyle is wrong for another;
+ *  - transform_null_equals, standard_conforming_strings and array_nulls (both must be on): what the
+ *    text means. A session that has SET anything which is not tracked must not be batched.
+ * Those with equal timeouts, isolation level and planner settings see what they would alone. */
 #ifndef SLUICE_BATCH_LOOKUP_H
 #define SLUICE_BATCH_LOOKUP_H
 
