@@ -78,7 +78,7 @@ uint8_t *buffer_reserve(struct buffer *buffer, struct buffer_cache *cache, size_
 {
     size_t held = buffer_length(buffer);
 
-    ensure(length < SIZE_MAX / 2 - held);
+    ensure(length <= BUFFER_BYTES_MAX && held <= BUFFER_BYTES_MAX - length);
     if (buffer->size - buffer->end >= length)
         return buffer->data + buffer->end;
     if (buffer->size >= held + length && buffer->start >= held) {
@@ -92,10 +92,10 @@ uint8_t *buffer_reserve(struct buffer *buffer, struct buffer_cache *cache, size_
         if (buffer->data)
             block_give(cache, buffer->data, buffer->size);
         buffer->data = data;
-        buffer->size = size;
+        buffer->size = (uint32_t)size;
     }
     buffer->start = 0;
-    buffer->end = held;
+    buffer->end = (uint32_t)held;
     return buffer->data + held;
 }
 
@@ -111,7 +111,7 @@ void buffer_append(struct buffer *buffer, struct buffer_cache *cache, const void
 void buffer_consume(struct buffer *buffer, struct buffer_cache *cache, size_t length)
 {
     ensure(length <= buffer_length(buffer));
-    buffer->start += length;
+    buffer->start += (uint32_t)length;
     if (buffer->start == buffer->end)
         buffer_clear(buffer, cache);
 }

@@ -111,6 +111,15 @@ static void daemon_set_limits(struct daemon *daemon)
                        daemon->conf->dns_nxdomain_ttl_us);
 }
 
+/* Sockets that are accepted inherit these from the one that listens. */
+static void daemon_tune_listeners(struct daemon *daemon)
+{
+    struct stream_options options = stream_options_of(daemon->conf);
+
+    for (int i = 0; i < daemon->door_count; i++)
+        stream_tune(daemon->doors[i].listener.fd, &options);
+}
+
 static void daemon_reload(struct daemon *daemon)
 {
     struct conf_report report;
@@ -127,6 +136,7 @@ static void daemon_reload(struct daemon *daemon)
         daemon->conf = conf;
         daemon_configure_log(daemon->options, conf);
         daemon_set_limits(daemon);
+        daemon_tune_listeners(daemon);
         workers_configure(&daemon->process, conf);
     } else {
         log_error("the settings have mistakes: the running ones stay");
@@ -307,6 +317,7 @@ static void daemon_listen(struct daemon *daemon, struct listening *listening, in
                       daemon_accepted, door);
         free(listening[i].unix_path);
     }
+    daemon_tune_listeners(daemon);
 }
 
 static void daemon_fini(struct daemon *daemon)

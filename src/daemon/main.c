@@ -5,6 +5,24 @@
 #include "sluice/base/log.h"
 #include "sluice/daemon/daemon.h"
 
+/* All that is done to the process before threads exist. Returns how many sockets listen, or -1. */
+static int prepare(const struct options *options, const struct conf *conf,
+                   struct conf_report *report, struct listening *listening)
+{
+    int opened;
+
+    if (!process_become(options->user ? options->user : conf->user))
+        return -1;
+    opened = process_listen(conf, listening);
+    if (opened < 0 || !daemon_configure_log(options, conf))
+        return -1;
+    conf_report_log(report);
+    process_raise_limits(conf);
+    if (options->daemonize && !process_daemonize(conf))
+        return -1;
+    return process_write_pidfile(conf->pidfile) ? opened : -1;
+}
+
 int main(int count, char **arguments)
 {
     struct options options;
@@ -25,19 +43,12 @@ int main(int count, char **arguments)
         conf_drop(conf);
         return conf ? EXIT_SUCCESS : EXIT_FAILURE;
     }
-    if (!process_become(options.user ? options.user : conf->user))
-        return EXIT_FAILURE;
-    opened = process_listen(conf, listening);
-    if (opened < 0)
-        return EXIT_FAILURE;
-    if (!daemon_configure_log(&options, conf))
-        return EXIT_FAILURE;
-    conf_report_log(&report);
+    opened = prepare(&options, conf, &report, listening);
     conf_report_fini(&report);
-    process_raise_limits(conf);
-    if (options.daemonize && !process_daemonize(conf))
+    if (opened < 0) {
+        process_close_listening(listening);
+        conf_drop(conf);
         return EXIT_FAILURE;
-    if (!process_write_pidfile(conf->pidfile))
-        return EXIT_FAILURE;
+    }
     return daemon_run(&options, conf, listening, opened);
 }

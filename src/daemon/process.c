@@ -243,3 +243,15 @@ int process_listen(const struct conf *conf, struct listening listening[LISTENING
     }
     return count;
 }
+
+void process_close_listening(struct listening listening[LISTENING_MAX])
+{
+    for (int i = 0; i < LISTENING_MAX; i++) {
+        if (listening[i].fd <= 0)
+            continue;
+        close(listening[i].fd);
+        if (listening[i].unix_path && listening[i].unix_path[0] != '@')
+            unlink(listening[i].unix_path);
+        free(listening[i].unix_path);
+    }
+}

@@ -93,7 +93,9 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
 {
     struct listener *listener = argument;
 
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    /* One try more than there are connections costs a system call, so how many are tried follows how
+     * many came last. */
+    for (unsigned i = 0; i < listener->burst; i++) {
         struct sockaddr_storage peer = {.ss_family = AF_UNIX};
         socklen_t size = sizeof(peer);
         struct address from;
@@ -102,8 +104,10 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
         if (fd < 0) {
             if (errno == EINTR || errno == ECONNABORTED)
                 continue;
-            if (errno == EAGAIN)
+            if (errno == EAGAIN) {
+                listener->burst = 1;
                 return;
+            }
             log_warning("accept failed: %s", strerror(errno));
             /* Out of descriptors: the connection would be announced again and again. */
             listener_pause(listener);
@@ -113,6 +117,8 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
         from = address_from((const struct sockaddr *)&peer);
         listener->accepted(listener, fd, &from);
     }
+    if (listener->burst < ACCEPTS_PER_TURN)
+        listener->burst *= 2;
 }
 
 static void listener_retry(struct timer *timer)
@@ -124,6 +130,7 @@ void listener_init(struct listener *listener, struct loop *loop, int fd, const c
                    listener_accepted *accepted, void *owner)
 {
     listener->loop = loop;
+    listener->burst = 1;
     listener->retry.expired = listener_retry;
     listener->fd = fd;
     listener->accepted = accepted;

@@ -27,11 +27,6 @@ size_t mailbox_drain(struct mailbox *mailbox)
 
 static void mailbox_receive(evutil_socket_t fd, short what, void *argument)
 {
-    uint64_t count;
-
-    if (read(fd, &count, sizeof(count)) < 0) {
-        /* Nothing to do: a spurious wake. */
-    }
     mailbox_drain(argument);
 }
 
@@ -41,8 +36,9 @@ void mailbox_init(struct mailbox *mailbox, struct loop *loop, void *receiver)
     mailbox->receiver = receiver;
     mailbox->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ensure(mailbox->wake_fd >= 0);
+    /* Edge-triggered: each write is a new edge, so the counter need not be read. */
     mailbox->wake_event =
-        event_new(loop->base, mailbox->wake_fd, EV_READ | EV_PERSIST, mailbox_receive, mailbox);
+        event_new(loop->base, mailbox->wake_fd, EV_READ | EV_ET | EV_PERSIST, mailbox_receive, mailbox);
     ensure(mailbox->wake_event);
     event_add(mailbox->wake_event, NULL);
 }

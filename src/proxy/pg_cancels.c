@@ -12,9 +12,21 @@
 #define WORKER_BITS 6 /* WORKERS_MAX workers; the rest of the process id is the slot */
 
 struct cancel_slot {
-    struct pg_client *client; /* NULL while free */
-    uint32_t next_free;
+    /* The client; while free, the next free slot with the lowest bit set. */
+    uintptr_t content;
 };
+
+#define FREE_BIT 1u
+
+static struct pg_client *slot_client(const struct cancel_slot *slot)
+{
+    return slot->content & FREE_BIT ? NULL : (struct pg_client *)slot->content;
+}
+
+static struct cancel_slot slot_free(uint32_t next_free)
+{
+    return (struct cancel_slot){(uintptr_t)next_free << 1 | FREE_BIT};
+}
 
 /* A request on its way to the worker of the client that is meant, and back. */
 struct cancel_request {
@@ -36,14 +48,14 @@ void pg_cancels_slot_take(struct pg_client *client)
         worker->slots = memory_resize(worker->slots, count * sizeof(worker->slots[0]));
         /* Slot 0 is never given out: it ends the chain of free ones. */
         for (uint32_t slot = count; slot-- > (worker->slot_count ? worker->slot_count : 1);) {
-            worker->slots[slot] = (struct cancel_slot){.next_free = worker->slot_free};
+            worker->slots[slot] = slot_free(worker->slot_free);
             worker->slot_free = slot;
         }
         worker->slot_count = count;
     }
     client->slot = worker->slot_free;
-    worker->slot_free = worker->slots[client->slot].next_free;
-    worker->slots[client->slot].client = client;
+    worker->slot_free = (uint32_t)(worker->slots[client->slot].content >> 1);
+    worker->slots[client->slot].content = (uintptr_t)client;
     client->secret = arc4random();
 }
 
@@ -55,7 +67,7 @@ void pg_cancels_slot_give(struct pg_client *client)
         client->cancelling->canceller = NULL;
     if (client->slot == 0)
         return;
-    worker->slots[client->slot] = (struct cancel_slot){.next_free = worker->slot_free};
+    worker->slots[client->slot] = slot_free(worker->slot_free);
     worker->slot_free = client->slot;
     client->slot = 0;
 }
@@ -89,7 +101,8 @@ static struct pg_client *cancel_target(const struct worker *worker,
                                        const struct cancel_request *request)
 {
     uint32_t slot = request->process_id >> WORKER_BITS;
-    struct pg_client *client = slot < worker->slot_count ? worker->slots[slot].client : NULL;
+    struct pg_client *client =
+        slot > 0 && slot < worker->slot_count ? slot_client(&worker->slots[slot]) : NULL;
 
     if (!client || !secret_equal(&client->secret, &request->secret, sizeof(client->secret)))
         return NULL;

@@ -92,9 +92,9 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         break;
     case PG_CLIENT_ACTIVE:
         if (client->overdue) {
-            *why = PG_ERROR_QUERY_TIMEOUT;
+            *why = (enum pg_error_code)client->overdue;
             limit_us = client->worker->conf->cancel_wait_timeout_us;
-            return client->overdue_us + (limit_us ? limit_us : 10 * US_PER_S);
+            return client->request_us + (limit_us ? limit_us : 10 * US_PER_S);
         }
         if (settings->transaction_timeout_us) {
             *why = PG_ERROR_TRANSACTION_TIMEOUT;
@@ -160,8 +160,9 @@ static void client_notify(struct pg_client *client)
 /* A statement has run too long. Usually the client loses its server at once, and the server is
  * cancelled by itself. In session mode, and while the client has half a message, the cancel goes
  * first: the server's own answer to it, or the end of the message, is awaited. */
-static void client_stop_statement(struct pg_client *client, const struct pool_failure *failure)
+static void client_stop_statement(struct pg_client *client, enum pg_error_code why)
 {
+    const struct pool_failure *failure = pg_error_row(why);
     struct pg_server *pg = client->server;
     bool half = pg->body_left > 0 && !pg->skip_body;
     bool running = !pg_pipeline_idle(&pg->pipeline);
@@ -175,8 +176,8 @@ static void client_stop_statement(struct pg_client *client, const struct pool_fa
         pg_loss_server(client, failure, true);
         return;
     }
-    client->overdue = failure;
-    client->overdue_us = loop_now_us(&client->worker->loop);
+    client->overdue = (uint8_t)why;
+    client->request_us = loop_now_us(&client->worker->loop);
     pg_server_cancel(pg, NULL);
     pg_client_watch(client);
 }
@@ -205,7 +206,7 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
         pg_client_close_failed(client, failure);
         return;
     }
-    client_stop_statement(client, failure);
+    client_stop_statement(client, why);
 }
 
 static void client_expired(struct timer *timer)
@@ -250,7 +251,7 @@ static void client_ready(struct stream *stream, unsigned what)
     }
 }
 
-struct pg_client *pg_client_new(struct worker *worker, int fd, const struct address *from)
+void pg_client_new(struct worker *worker, int fd, const struct address *from)
 {
     struct pg_client *client = memory_new(sizeof(*client));
 
@@ -265,7 +266,11 @@ struct pg_client *pg_client_new(struct worker *worker, int fd, const struct addr
     list_push_back(&worker->clients[CLIENTS_LOGIN], &client->node);
     stream_open(&client->stream, &worker->loop, fd, client_ready);
     pg_client_watch(client);
-    return client;
+    /* With tcp_defer_accept the startup packet is there already. */
+    if (!client->unix_socket && worker->conf->tcp_defer_accept > 0) {
+        stream_recheck(&client->stream);
+        pg_startup_run(client);
+    }
 }
 
 void pg_client_leave(struct pg_client *client)

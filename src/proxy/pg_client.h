@@ -56,9 +56,11 @@ struct pg_client {
     struct cancel_request *cancelling; /* it is a cancel request, on its way */
     struct usage *user_usage;          /* of the user who logged in, when counted_user */
     struct pool_failure *lost;         /* why its transaction is gone; it has not been told yet */
-    struct waiter waiter;
+    union {
+        struct waiter waiter; /* from WELCOME on */
+        struct mail mail;     /* MOVING */
+    };
     struct timer timer; /* may expire early; client_deadline() is the truth */
-    struct mail mail;   /* PG_CLIENT_MOVING */
     struct buffer in;   /* bytes not passed on yet */
     uint64_t id;
     uint64_t connected_us;
@@ -69,10 +71,8 @@ struct pg_client {
     struct address from;
     /* It could not join the queue; told at the end of the walk. */
     const struct pool_failure *refusal;
-    /* Its time is up, since overdue_us, and a cancel is under way; NULL: not. */
-    const struct pool_failure *overdue;
-    uint64_t overdue_us;
     uint8_t state;
+    uint8_t overdue; /* enum pg_error_code: time is up since request_us, a cancel is under way */
     bool unix_socket;
     bool skip_body;       /* body_left is skipped */
     bool skip_until_sync; /* a request failed here: the rest up to Sync is ignored */
@@ -88,7 +88,7 @@ struct pg_client {
 };
 
 /* The mail by which main hands over a new connection. */
-struct pg_client *pg_client_new(struct worker *worker, int fd, const struct address *from);
+void pg_client_new(struct worker *worker, int fd, const struct address *from);
 
 bool pg_client_state_may_follow(enum pg_client_state from, enum pg_client_state to);
 

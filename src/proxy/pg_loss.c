@@ -89,7 +89,7 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
 
     client->server = NULL;
     client->owed_ready = false;
-    client->overdue = NULL;
+    client->overdue = 0;
     if (client->body_left > 0 && !client->skip_body) {
         client->skip_body = true;
         usable = false;

@@ -101,7 +101,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
         return VERDICT_LOST;
     }
     pg->status = (char)body[0];
-    client->overdue = NULL;
+    client->overdue = 0;
     if (verdict == PG_SWALLOW) {
         /* Our SETs are done: server and client agree by the server's own words. */
         params_drop(&client->worker->pools.params, client->params);
@@ -129,7 +129,7 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
         if (!client->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
-        pg_loss_error(client, client->overdue);
+        pg_loss_error(client, pg_error_row((enum pg_error_code)client->overdue));
         return VERDICT_SWALLOW;
     }
     /* Our own SETs failed, so what the client sent behind them ran with other parameters than its
@@ -216,7 +216,7 @@ static ssize_t replies_walk(struct pg_client *client, const uint8_t *bytes, size
         if (client->overdue && client->pool->settings.mode != POOL_MODE_SESSION) {
             /* The client's time was up in the middle of a message, which is whole now. */
             replies_forward(client, bytes + span, at - span);
-            pg_loss_server(client, client->overdue, true);
+            pg_loss_server(client, pg_error_row((enum pg_error_code)client->overdue), true);
             return -1;
         }
         if (left < PG_HEADER_BYTES)

@@ -101,7 +101,7 @@ static void login_send(struct pg_client *client, const struct auth_request *requ
     pg_write_bytes(&writer, request->data, request->bytes);
     pg_end(&writer);
     ensure(!writer.failed);
-    stream_write(&client->stream, bytes, writer.length);
+    stream_queue(&client->stream, bytes, writer.length);
 }
 
 static void login_refused(struct pg_client *client)
@@ -125,8 +125,10 @@ static bool login_proceed(struct pg_client *client, enum login_verdict verdict,
     switch (verdict) {
     case LOGIN_SEND:
         login_send(client, request);
+        stream_flush(&client->stream);
         return true;
     case LOGIN_OK:
+        /* The last of it goes in one write with the welcome. */
         if (request->code != AUTH_REQUEST_OK)
             login_send(client, request);
         login_check_keys(&client->login->check, &client->login->keys);

@@ -77,6 +77,8 @@ static void welcome_arrive(struct pg_client *client)
     }
     user = database->user && database->user[0] ? database->user : login->user;
     pg_client_move(client, PG_CLIENT_WELCOME);
+    client->waiter =
+        (struct waiter){.granted = pg_waiter_granted, .refused = pg_waiter_refused};
     client->pool =
         pools_get(&worker->pools, &pg_server_kind, login->database, user, login->replication);
     pool_client_joined(client->pool);
@@ -86,8 +88,6 @@ static void welcome_arrive(struct pg_client *client)
         strcmp(user, login->user) == 0)
         client->pool->keys = login->keys;
     client->waiter.priority = priority_of(worker->conf, client);
-    client->waiter.granted = pg_waiter_granted;
-    client->waiter.refused = pg_waiter_refused;
     welcome_params(client);
 }
 
@@ -195,7 +195,7 @@ static void welcome_ask_server(struct pg_client *client)
     size_t length = params_difference(client->params, pg->params, sets, sizeof(sets));
     uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
 
-    if (length == 0 || length == sizeof(sets)) {
+    if (!client->login->wanted || length == 0 || length == sizeof(sets)) {
         client->server = NULL;
         pool_return_untouched(&pg->base);
         welcome_finish(client);

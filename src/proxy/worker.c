@@ -27,10 +27,7 @@ static void accepted_delivered(struct mail *mail, void *receiver)
 {
     struct accepted *accepted = container_of(mail, struct accepted, mail);
 
-    struct worker *worker = receiver;
-    struct stream_options options = stream_options_of(worker->conf);
 
-    stream_tune(accepted->fd, &options);
     if (accepted->redis_line[0])
         redis_client_new(receiver, accepted->fd, &accepted->from, accepted->redis_line);
     else

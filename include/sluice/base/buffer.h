@@ -20,7 +20,7 @@ struct buffer_cache {
 
 struct buffer {
     uint8_t *data;           /* NULL when empty */
-    size_t start, end, size; /* the bytes are data[start..end) */
+    uint32_t start, end, size; /* the bytes are data[start..end) */
 };
 
 void buffer_cache_fini(struct buffer_cache *cache);
@@ -35,13 +35,16 @@ static inline uint8_t *buffer_bytes(const struct buffer *buffer)
     return buffer->data + buffer->start;
 }
 
+/* Most bytes that a buffer may hold; owners have lower limits. */
+#define BUFFER_BYTES_MAX (1u << 30)
+
 /* Makes room for length more bytes behind the last one and returns the place to write them;
  * buffer_grew() then says how many were written. */
 uint8_t *buffer_reserve(struct buffer *buffer, struct buffer_cache *cache, size_t length);
 
 static inline void buffer_grew(struct buffer *buffer, size_t length)
 {
-    buffer->end += length;
+    buffer->end += (uint32_t)length;
 }
 
 /* Copies the bytes in behind the last one. The caller keeps the buffer within its limit. */

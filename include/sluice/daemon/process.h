@@ -30,6 +30,9 @@ struct listening {
 
 #define LISTENING_MAX 256
 
+/* Closes what process_listen() opened, when it is not going to be served. */
+void process_close_listening(struct listening listening[LISTENING_MAX]);
+
 /* Opens all that the settings name. Returns how many, or -1. */
 int process_listen(const struct conf *conf, struct listening listening[LISTENING_MAX]);
 

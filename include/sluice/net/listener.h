@@ -22,6 +22,7 @@ struct listener {
     void *owner;
     char *unix_path; /* removed on close; NULL for TCP and for abstract sockets */
     int fd;
+    unsigned burst; /* accepts tried in one turn */
 };
 
 /* Opens a listening TCP socket for a numeric address. Returns the fd, or -1 with errno. */
