@@ -65,8 +65,9 @@ void sluice_rewrite_with(struct sluice *sluice, const struct sluice_options *opt
     file_write(text("%s/userlist.txt", sluice->directory),
                options->userlist ? options->userlist : every_role);
     file_write(sluice->ini,
-               text("[databases]\n%s\n[users]\n%s\n[pgbouncer]\n%s%s%s%s%s%s%s",
+               text("[databases]\n%s\n[users]\n%s\n%s%s\n[pgbouncer]\n%s%s%s%s%s%s%s",
                     with_server(databases, sluice->postgres), options->users ? options->users : "",
+                    options->redis ? "[redis]\n" : "", options->redis ? options->redis : "",
                     settings, default_line(settings, "listen_addr", "127.0.0.1"),
                     default_line(settings, "listen_port", text("%u", sluice->port)),
                     default_line(settings, "unix_socket_dir", sluice->directory),

@@ -17,6 +17,7 @@ struct sluice_options {
     const char *databases;     /* NULL: "p = {server}\n" */
     const char *settings;      /* of [pgbouncer]; they win over the defaults */
     const char *users;         /* of [users] */
+    const char *redis;         /* of [redis] */
     const char *userlist;      /* auth_file; NULL: every role with its plain password */
 };
 
