@@ -234,6 +234,23 @@ void pool_login_worked(struct server *server)
     counter_add(&server->pool->counters.server_login_count, 1);
 }
 
+static bool limit_reached(struct limit *limit)
+{
+    int64_t max = atomic_load(&limit->max);
+
+    return max > 0 && atomic_load(&limit->used) >= max;
+}
+
+/* True when one server less in the one pool makes room in the other. */
+static bool frees_room(const struct pool *pool, const struct pool *wanting)
+{
+    struct usage *database = wanting->totals->database_usage;
+    struct usage *user = wanting->totals->user_usage;
+
+    return (pool->totals->database_usage == database && limit_reached(&database->servers)) ||
+           (pool->totals->user_usage == user && limit_reached(&user->servers));
+}
+
 /* Closes an idle server of another pool of this worker that counts against the same limit. */
 static bool pools_evict(struct pools *pools, const struct pool *wanting)
 {
@@ -243,21 +260,12 @@ static bool pools_evict(struct pools *pools, const struct pool *wanting)
     {
         struct list_node *oldest = list_last(&pool->servers[SERVER_IDLE]);
 
-        if (pool == wanting || !oldest || pool->waiting > 0 ||
-            (pool->totals->database_usage != wanting->totals->database_usage &&
-             pool->totals->user_usage != wanting->totals->user_usage))
+        if (pool == wanting || !oldest || pool->waiting > 0 || !frees_room(pool, wanting))
             continue;
         server_close(container_of(oldest, struct server, node), "evicted for another pool");
         return true;
     }
     return false;
-}
-
-static bool limit_reached(struct limit *limit)
-{
-    int64_t max = atomic_load(&limit->max);
-
-    return max > 0 && atomic_load(&limit->used) >= max;
 }
 
 /* A limit over several pools stands in the way: has somebody else make room. */
