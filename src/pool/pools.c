@@ -222,6 +222,7 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
                                  pool_size_wanted(pools->conf, database, user, variant));
     pool->database_name = pool->totals->database;
     pool->user_name = pool->totals->user;
+    pool->paused = atomic_load(&pool->totals->database_usage->paused);
     pool_init(pool);
     pool_configure(pool);
     HASH_ADD_KEYPTR(hh, pools->by_key, pool->key, pool->key_bytes, pool);
@@ -265,6 +266,50 @@ void pools_close_idle(struct pools *pools)
     HASH_ITER(hh, pools->by_key, pool, following)
     LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
         server_close(container_of(node, struct server, node), "the pool is paused or closing");
+}
+
+static bool pool_of_database(const struct pool *pool, const char *database)
+{
+    return !database || strcmp(pool->database_name, database) == 0;
+}
+
+void pools_pause_database(struct pools *pools, const char *database, bool paused)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        if (!pool_of_database(pool, database))
+            continue;
+        pool->paused = paused;
+        LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
+            if (paused)
+                server_close(container_of(node, struct server, node), "the pool is paused");
+        pool_stir(pool);
+    }
+}
+
+void pools_reconnect(struct pools *pools, const char *database)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    if (pool_of_database(pool, database))
+        pool_replace_servers(pool);
+}
+
+void pools_kill(struct pools *pools, const char *database)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    {
+        if (!pool_of_database(pool, database))
+            continue;
+        for (unsigned state = 0; state < SERVER_STATE_COUNT; state++)
+            LIST_EACH_SAFE (&pool->servers[state], node, next)
+                server_close(container_of(node, struct server, node), "KILL");
+    }
 }
 
 void pools_warm(struct pools *pools, const struct server_kind *kind)

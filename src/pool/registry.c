@@ -51,6 +51,7 @@ void registry_init(struct registry *registry, unsigned worker_count)
     ensure(worker_count >= 1 && worker_count <= WORKERS_MAX);
     pthread_mutex_init(&registry->mutex, NULL);
     registry->worker_count = worker_count;
+    atomic_store(&registry->next_id, 1); /* 0 names nobody */
 }
 
 static void usages_free(struct usage_entry **entries)

@@ -6,6 +6,7 @@
  *     pg_replies.c   what the server sends, on its way back
  *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
  *     pg_cancels.c   cancel requests
+ *     pg_console.c   those who want the console, on their way there
  * Belongs to its worker; moves once at most, at login. */
 #ifndef SLUICE_PROXY_PG_CLIENT_H
 #define SLUICE_PROXY_PG_CLIENT_H
@@ -37,6 +38,7 @@ struct pg_client_login {
     struct scram_keys keys;  /* what the client proved */
     bool replication;
     bool authenticated;
+    bool console;         /* it wants the console */
     bool asking_server;   /* its parameters are being set on a server */
     uint8_t negotiations; /* SSLRequest and GSSENCRequest answered */
     char database[256], user[256];
@@ -154,6 +156,13 @@ void pg_loss_tell(struct pg_client *client, uint8_t type);
  * message is needed. */
 bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8_t *body,
                              uint32_t length, bool whole);
+
+/* pg_console.c: does its startup packet ask for the console? Is it our own user, who needs no
+ * password there? Authenticated: hands it over to the main thread, or sends it away; the client is
+ * gone when it returns. */
+bool pg_console_wanted(const struct pg_client *client);
+bool pg_console_same_user(const struct pg_client *client);
+void pg_console_begin(struct pg_client *client);
 
 /* pg_cancels.c */
 void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret);

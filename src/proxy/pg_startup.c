@@ -189,6 +189,8 @@ static bool login_begin(struct pg_client *client)
         if (terms->method == AUTH_SCRAM && login->secret.kind == SECRET_PLAIN)
             terms->verifier = verifier_of(worker, login->user, user->secret);
     }
+    if (login->console && pg_console_same_user(client))
+        terms->method = AUTH_ANY;
     pg_client_move(client, PG_CLIENT_LOGIN);
     login_check_init(&login->check, terms);
     return login_proceed(client, login_check_start(&login->check, &request), &request);
@@ -429,6 +431,9 @@ static bool startup_begin_login(struct pg_client *client)
         strcpy(login->database, login->user);
     if (client->worker->conf->application_name_add_host)
         startup_add_host(client);
+    login->console = pg_console_wanted(client);
+    if (login->console)
+        return login_begin(client); /* not limited: it is needed most when the limits are reached */
     if (client->refused) {
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_CLIENTS));
         return false;
@@ -530,7 +535,10 @@ void pg_startup_run(struct pg_client *client)
         if (at < length)
             stream_recheck(&client->stream);
         if (client->login->authenticated) {
-            pg_welcome_begin(client);
+            if (client->login->console)
+                pg_console_begin(client);
+            else
+                pg_welcome_begin(client);
             return;
         }
     }

@@ -23,6 +23,16 @@ static void welcome_no_database(struct pg_client *client)
     pg_client_close_failed(client, &failure);
 }
 
+/* DISABLE of the console. */
+static void welcome_disabled(struct pg_client *client)
+{
+    struct pool_failure failure = {.sqlstate = "55000"};
+
+    snprintf(failure.message, sizeof(failure.message), "database \"%s\" is disabled",
+             client->login->database);
+    pg_client_close_failed(client, &failure);
+}
+
 static void welcome_bad_parameter(struct pg_client *client, const char *name)
 {
     struct pool_failure failure = {.sqlstate = "08P01"};
@@ -112,6 +122,10 @@ void pg_welcome_begin(struct pg_client *client)
 
     if (!database) {
         welcome_no_database(client);
+        return;
+    }
+    if (atomic_load(&registry_database(registry, login->database)->disabled)) {
+        welcome_disabled(client);
         return;
     }
     user = database->user && database->user[0] ? database->user : login->user;

@@ -91,7 +91,8 @@ struct pool {
     struct known_params known_params[KNOWN_PARAMS];
     unsigned known_params_next;
     size_t next_host;
-    uint64_t used_us; /* last time that a client was here */
+    uint64_t used_us;     /* last time that a client was here */
+    int64_t survey_index; /* its place in the survey that is being taken */
 
     /* Redis: what logs us in, as the last client that proved it said; and what the proxy keeps for
      * its shared connections, with who releases that at the pool's end. */
@@ -120,6 +121,12 @@ void pools_nudge(struct pools *pools);
 /* PAUSE, RESUME and shutting down. */
 void pools_pause(struct pools *pools, bool paused);
 void pools_close_idle(struct pools *pools);
+
+/* The console's orders; database NULL means all. PAUSE and RESUME of one database; RECONNECT: each
+ * server is closed as soon as it is free; KILL, when no client is left: all servers are closed. */
+void pools_pause_database(struct pools *pools, const char *database, bool paused);
+void pools_reconnect(struct pools *pools, const char *database);
+void pools_kill(struct pools *pools, const char *database);
 
 /* Servers that a client uses or that still have something to finish. */
 size_t pools_busy(const struct pools *pools);

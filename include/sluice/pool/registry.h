@@ -38,6 +38,8 @@ struct usage {
     /* Redis: CLIENT PAUSE, for all workers. */
     _Atomic uint64_t paused_until_us;
     _Atomic bool paused_all;
+    /* Of a database: what the console said; read when a part is made and when a client logs in. */
+    _Atomic bool paused, disabled;
 };
 
 /* Which of the pools of one name and user this is, where there are several. PostgreSQL: 1 for

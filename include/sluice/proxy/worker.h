@@ -7,6 +7,7 @@
 
 #include "sluice/pool/pool.h"
 
+struct console_client;
 struct pg_client;
 struct cancel_slot;
 struct verifier_cache;
@@ -20,6 +21,8 @@ struct process {
     struct worker *workers; /* registry.worker_count of them */
     /* main thread: told by mail that a worker is done with draining (struct worker, drained). */
     void (*worker_drained)(struct worker *worker);
+    /* main thread: is handed a client that has logged in to the console; takes it over. */
+    void (*console_client)(struct process *process, struct console_client *client);
     _Atomic bool refusing; /* shutting down: no new clients */
 };
 

@@ -1,0 +1,80 @@
+/* survey: what all workers have at the moment: their pools, clients and servers, copied by each
+ * worker into its own part of the survey on its own turn, without locks. Main thread asks and owns
+ * the result. Times are monotonic microseconds. */
+#ifndef SLUICE_PROXY_SURVEY_H
+#define SLUICE_PROXY_SURVEY_H
+
+#include "sluice/proxy/worker.h"
+
+enum survey_of {
+    SURVEY_POOLS = 1 << 0,
+    SURVEY_CLIENTS = 1 << 1,
+    SURVEY_SERVERS = 1 << 2,
+};
+
+/* One worker's part of a pool. */
+struct survey_pool {
+    char *database, *user;
+    bool replication, paused;
+    enum pool_mode mode;
+    int64_t size, size_min, size_reserve;
+    size_t clients, waiting;
+    size_t servers[SERVER_STATE_COUNT];
+    size_t stale;            /* of the idle ones: to be checked before they are used */
+    size_t cancelling;       /* servers for which a cancel request is under way */
+    size_t close_needed;     /* servers that close as soon as they are free */
+    uint64_t waits_since_us; /* of who waits longest; 0 = nobody waits */
+};
+
+/* What clients and servers have in common. */
+struct survey_peer {
+    uint64_t id, link_id; /* link: whom it works with; 0 = nobody */
+    const char *state;    /* as the console has it */
+    int64_t pool;         /* index into the part's pools; -1 = none yet */
+    struct address remote, local;
+    uint64_t connected_us, request_us;
+    uint64_t waits_since_us; /* 0 = does not wait */
+    bool close_needed, login;
+    int fd, link_fd; /* link_fd: of the link; 0 = none */
+    uint32_t process_id;
+    size_t in_bytes, body_left, out_bytes, prepared_statements;
+    char application_name[64];
+};
+
+/* What one worker has. */
+struct survey_part {
+    struct mail mail;
+    struct survey *survey;
+    struct survey_pool *pools;
+    size_t pool_count;
+    struct survey_peer *clients;
+    size_t client_count;
+    struct survey_peer *servers;
+    size_t server_count;
+    size_t login_clients;                 /* without a pool yet */
+    unsigned free_blocks[BUFFER_CLASSES]; /* in the cache of its loop */
+};
+
+struct survey {
+    struct process *process;
+    unsigned wanted;
+    unsigned missing; /* parts */
+    /* Called on the main thread when all parts are there; never inside survey_take(). */
+    void (*done)(struct survey *survey);
+    void *asker; /* the asker's; NULL: nobody cares any more, and the survey frees itself */
+    uint64_t now_us;
+    unsigned part_count;
+    struct survey_part parts[];
+};
+
+/* wanted: SURVEY_ bits; clients and servers come with the pools. */
+struct survey *survey_take(struct process *process, unsigned wanted,
+                           void (*done)(struct survey *survey), void *asker);
+
+/* After done(). */
+void survey_free(struct survey *survey);
+
+/* Size of what a client and a server cost in memory by themselves (SHOW MEM). */
+size_t survey_client_bytes(void);
+
+#endif

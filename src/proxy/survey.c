@@ -1,0 +1,231 @@
+#include "sluice/proxy/survey.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pg_client.h"
+#include "sluice/base/memory.h"
+
+static void survey_answered(struct mail *mail, void *receiver)
+{
+    struct survey *survey = container_of(mail, struct survey_part, mail)->survey;
+
+    if (--survey->missing > 0)
+        return;
+    survey->now_us = clock_us();
+    if (survey->asker)
+        survey->done(survey);
+    else
+        survey_free(survey);
+}
+
+static bool server_stale(const struct server *server)
+{
+    const struct conf *conf = server->pool->pools->conf;
+
+    return server->state == SERVER_IDLE && conf->server_check_query[0] &&
+           loop_now_us(server->pool->pools->loop) - server->state_since_us >
+               conf->server_check_delay_us;
+}
+
+static void survey_pool(struct survey_pool *row, const struct pool *pool)
+{
+    const struct waiter *first = pool_first_waiter(pool);
+
+    row->database = memory_text(pool->database_name, strlen(pool->database_name));
+    row->user = memory_text(pool->user_name, strlen(pool->user_name));
+    row->replication = pool->totals->replication;
+    row->paused = pool->paused || pool->pools->paused;
+    row->mode = pool->settings.mode;
+    row->size = pool->settings.size;
+    row->size_min = pool->settings.size_min;
+    row->size_reserve = pool->settings.size_reserve;
+    row->clients = pool->clients;
+    row->waiting = pool->waiting;
+    row->waits_since_us = first ? first->since_us : 0;
+    for (unsigned state = 0; state < SERVER_STATE_COUNT; state++) {
+        row->servers[state] = pool->servers[state].length;
+        LIST_EACH_SAFE (&pool->servers[state], node, next) {
+            struct server *server = container_of(node, struct server, node);
+
+            row->stale += server_stale(server);
+            row->close_needed += server->close_needed;
+            row->cancelling += pg_server_of(server)->cancel != NULL;
+        }
+    }
+}
+
+static void peer_addresses(struct survey_peer *row, const struct stream *stream)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t size = sizeof(local);
+    struct ucred peer;
+    socklen_t peer_size = sizeof(peer);
+
+    row->fd = stream->fd;
+    row->out_bytes = stream_pending(stream);
+    if (stream->fd > 0 && getsockname(stream->fd, (struct sockaddr *)&local, &size) == 0)
+        row->local = address_from((const struct sockaddr *)&local);
+    if (row->process_id == 0 && row->local.family == AF_UNIX &&
+        getsockopt(stream->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) == 0)
+        row->process_id = (uint32_t)peer.pid;
+}
+
+static void name_copy(struct survey_peer *row, const struct params *params)
+{
+    const char *name = params ? params_get(params, "application_name") : NULL;
+
+    if (name)
+        memccpy(row->application_name, name, '\0', sizeof(row->application_name) - 1);
+}
+
+/* PgBouncer tells clients between transactions as idle. */
+static const char *client_state(const struct pg_client *client)
+{
+    static const char *const names[PG_CLIENT_STATE_COUNT] = {
+        [PG_CLIENT_STARTUP] = "login", [PG_CLIENT_LOGIN] = "login",
+        [PG_CLIENT_MOVING] = "login",  [PG_CLIENT_WELCOME] = "login",
+        [PG_CLIENT_IDLE] = "idle",     [PG_CLIENT_WAITING] = "waiting",
+        [PG_CLIENT_ACTIVE] = "active", [PG_CLIENT_CLOSED] = "closed",
+    };
+
+    return client->cancelling ? "active_cancel_req" : names[client->state];
+}
+
+static void survey_client(struct survey_peer *row, const struct pg_client *client)
+{
+    row->id = client->id;
+    if (client->server) {
+        row->link_id = client->server->base.id;
+        row->link_fd = client->server->base.stream.fd;
+    }
+    row->state = client_state(client);
+    row->pool = client->pool ? client->pool->survey_index : -1;
+    row->login = client->state <= PG_CLIENT_WELCOME;
+    row->remote = client->from;
+    row->connected_us = client->connected_us;
+    row->request_us = client->request_us;
+    row->waits_since_us = client->state == PG_CLIENT_WAITING ? client->waiter.since_us : 0;
+    row->in_bytes = buffer_length(&client->in);
+    row->body_left = client->body_left;
+    name_copy(row, client->params);
+    peer_addresses(row, &client->stream);
+}
+
+static void survey_clients(struct survey_part *part, const struct worker *worker)
+{
+    size_t count = 0;
+
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
+        count += worker->clients[kind].length;
+    part->clients = memory_new((count + 1) * sizeof(part->clients[0]));
+    for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
+        LIST_EACH_SAFE (&worker->clients[kind], node, next)
+            survey_client(&part->clients[part->client_count++],
+                          container_of(node, struct pg_client, node));
+}
+
+static void survey_server(struct survey_peer *row, struct server *server)
+{
+    const struct pg_server *pg = pg_server_of(server);
+    const struct pg_client *client = server->state == SERVER_LEASED ? server->holder : NULL;
+
+    row->id = server->id;
+    if (client) {
+        row->link_id = client->id;
+        row->link_fd = client->stream.fd;
+    }
+    row->state = server_stale(server) ? "used" : server_state_name(server->state);
+    row->login = server->state <= SERVER_LOGIN;
+    row->pool = server->pool->survey_index;
+    if (server->address_bytes)
+        row->remote = address_from(&server->address.any);
+    row->connected_us = server->created_us;
+    row->request_us = client ? client->request_us : server->state_since_us;
+    row->close_needed = server->close_needed;
+    row->process_id = pg->process_id;
+    row->in_bytes = buffer_length(&pg->in);
+    row->body_left = pg->body_left;
+    name_copy(row, pg->params);
+    peer_addresses(row, &server->stream);
+}
+
+static void survey_servers(struct survey_part *part, struct pools *pools)
+{
+    struct pool *pool, *following;
+    size_t count = 0;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    for (unsigned state = 0; state < SERVER_STATE_COUNT; state++)
+        count += pool->servers[state].length;
+    part->servers = memory_new((count + 1) * sizeof(part->servers[0]));
+    HASH_ITER(hh, pools->by_key, pool, following)
+    for (unsigned state = 0; pool->kind == &pg_server_kind && state < SERVER_STATE_COUNT; state++)
+        LIST_EACH_SAFE (&pool->servers[state], node, next)
+            survey_server(&part->servers[part->server_count++],
+                          container_of(node, struct server, node));
+}
+
+static void survey_delivered(struct mail *mail, void *receiver)
+{
+    struct survey_part *part = container_of(mail, struct survey_part, mail);
+    struct worker *worker = receiver;
+    struct pool *pool, *following;
+
+    part->pools = memory_new((HASH_COUNT(worker->pools.by_key) + 1) * sizeof(part->pools[0]));
+    HASH_ITER(hh, worker->pools.by_key, pool, following)
+    {
+        if (pool->kind != &pg_server_kind)
+            continue;
+        pool->survey_index = (int64_t)part->pool_count;
+        survey_pool(&part->pools[part->pool_count++], pool);
+    }
+    part->login_clients = worker->clients[CLIENTS_LOGIN].length;
+    memcpy(part->free_blocks, worker->loop.buffers.counts, sizeof(part->free_blocks));
+    if (part->survey->wanted & SURVEY_CLIENTS)
+        survey_clients(part, worker);
+    if (part->survey->wanted & SURVEY_SERVERS)
+        survey_servers(part, &worker->pools);
+    mail->deliver = survey_answered;
+    mailbox_send(worker->process->main_mailbox, mail);
+}
+
+struct survey *survey_take(struct process *process, unsigned wanted,
+                           void (*done)(struct survey *survey), void *asker)
+{
+    unsigned count = process->registry.worker_count;
+    struct survey *survey = memory_new(sizeof(*survey) + count * sizeof(survey->parts[0]));
+
+    survey->process = process;
+    survey->wanted = wanted;
+    survey->done = done;
+    survey->asker = asker;
+    survey->missing = survey->part_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        survey->parts[i].survey = survey;
+        survey->parts[i].mail.deliver = survey_delivered;
+        mailbox_send(&process->workers[i].mailbox, &survey->parts[i].mail);
+    }
+    return survey;
+}
+
+void survey_free(struct survey *survey)
+{
+    for (unsigned i = 0; i < survey->part_count; i++) {
+        struct survey_part *part = &survey->parts[i];
+
+        for (size_t j = 0; j < part->pool_count; j++) {
+            free(part->pools[j].database);
+            free(part->pools[j].user);
+        }
+        free(part->pools);
+        free(part->clients);
+        free(part->servers);
+    }
+    free(survey);
+}
+
+size_t survey_client_bytes(void)
+{
+    return sizeof(struct pg_client);
+}
