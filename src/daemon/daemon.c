@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sluice/admin/admin.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/conf/sections.h"
@@ -34,6 +35,7 @@ struct daemon {
     struct loop loop;
     struct mailbox mailbox;
     struct conf *conf;
+    struct admin *admin;
     struct door *doors;
     int door_count;
     struct event *signals[8];
@@ -120,28 +122,38 @@ static void daemon_tune_listeners(struct daemon *daemon)
         stream_tune(daemon->doors[i].listener.fd, &options);
 }
 
-static void daemon_reload(struct daemon *daemon)
+static void daemon_configure(struct daemon *daemon, struct conf *conf)
+{
+    conf_drop(daemon->conf);
+    daemon->conf = conf;
+    daemon_configure_log(daemon->options, conf);
+    daemon_set_limits(daemon);
+    daemon_tune_listeners(daemon);
+    workers_configure(&daemon->process, conf);
+}
+
+static bool daemon_reload(struct daemon *daemon)
 {
     struct conf_report report;
     struct conf *conf;
 
-    log_info("got SIGHUP, re-reading config");
     systemd_reloading();
     conf_report_init(&report);
     conf = conf_reload(daemon->conf, &report);
     conf_report_log(&report);
     conf_report_fini(&report);
-    if (conf) {
-        conf_drop(daemon->conf);
-        daemon->conf = conf;
-        daemon_configure_log(daemon->options, conf);
-        daemon_set_limits(daemon);
-        daemon_tune_listeners(daemon);
-        workers_configure(&daemon->process, conf);
-    } else {
+    if (conf)
+        daemon_configure(daemon, conf);
+    else
         log_error("the settings have mistakes: the running ones stay");
-    }
     systemd_ready();
+    return conf;
+}
+
+static void daemon_pause(struct daemon *daemon, bool paused)
+{
+    workers_pause(&daemon->process, paused);
+    admin_paused(daemon->admin, paused);
 }
 
 static void daemon_end_now(struct daemon *daemon)
@@ -175,6 +187,7 @@ static void daemon_signal(evutil_socket_t number, short what, void *argument)
 
     switch ((int)number) {
     case SIGHUP:
+        log_info("got SIGHUP, re-reading config");
         daemon_reload(daemon);
         break;
     case SIGTERM:
@@ -195,11 +208,11 @@ static void daemon_signal(evutil_socket_t number, short what, void *argument)
         break;
     case SIGUSR1:
         log_info("got SIGUSR1, pausing all activity");
-        workers_pause(&daemon->process, true);
+        daemon_pause(daemon, true);
         break;
     case SIGUSR2:
         log_info("got SIGUSR2, continuing from PAUSE");
-        workers_pause(&daemon->process, false);
+        daemon_pause(daemon, false);
         break;
     default:
         break;
@@ -320,11 +333,81 @@ static void daemon_listen(struct daemon *daemon, struct listening *listening, in
     daemon_tune_listeners(daemon);
 }
 
+/* --- what the console asks for --- */
+
+static const struct conf *host_conf(void *owner)
+{
+    return ((struct daemon *)owner)->conf;
+}
+
+static bool host_reload(void *owner)
+{
+    return daemon_reload(owner);
+}
+
+static void host_configure(void *owner, struct conf *conf)
+{
+    daemon_configure(owner, conf);
+}
+
+static void host_pause(void *owner, bool paused)
+{
+    daemon_pause(owner, paused);
+}
+
+static void host_suspend(void *owner, bool suspended)
+{
+    struct daemon *daemon = owner;
+
+    workers_pause(&daemon->process, suspended);
+    for (int i = 0; i < daemon->door_count; i++) {
+        if (suspended)
+            listener_pause(&daemon->doors[i].listener);
+        else
+            listener_resume(&daemon->doors[i].listener);
+    }
+}
+
+static void host_end(void *owner, enum admin_ending ending)
+{
+    struct daemon *daemon = owner;
+
+    if (ending == ADMIN_END_NOW)
+        daemon_end_now(daemon);
+    else if (daemon->ending == ENDING_NO)
+        daemon_end(daemon,
+                   ending == ADMIN_END_AFTER_CLIENTS ? ENDING_AFTER_CLIENTS : ENDING_AFTER_SERVERS);
+}
+
+static void console_client(struct process *process, struct console_client *client)
+{
+    admin_console_client(container_of(process, struct daemon, process)->admin, client);
+}
+
+static void daemon_start_admin(struct daemon *daemon)
+{
+    struct admin_host host = {
+        .process = &daemon->process,
+        .loop = &daemon->loop,
+        .owner = daemon,
+        .conf = host_conf,
+        .reload = host_reload,
+        .configure = host_configure,
+        .pause = host_pause,
+        .suspend = host_suspend,
+        .end = host_end,
+    };
+
+    daemon->process.console_client = console_client;
+    daemon->admin = admin_new(&host);
+}
+
 static void daemon_fini(struct daemon *daemon)
 {
     daemon_close_listeners(daemon);
     workers_stop(&daemon->process);
     workers_join(&daemon->process);
+    admin_free(daemon->admin);
     timer_cancel(&daemon->loop, &daemon->stats);
     timer_cancel(&daemon->loop, &daemon->watchdog);
     for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
@@ -360,6 +443,7 @@ int daemon_run(const struct options *options, struct conf *conf, struct listenin
     daemon->process.resolver = resolver_new(&daemon->loop, &daemon->mailbox, conf->resolv_conf);
     daemon_set_limits(daemon);
     daemon_watch_signals(daemon);
+    daemon_start_admin(daemon);
     workers_start(&daemon->process, conf);
     daemon_listen(daemon, listening, listening_count);
     daemon_start_timers(daemon);

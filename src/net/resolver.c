@@ -201,3 +201,13 @@ void resolver_each(struct resolver *resolver,
             each(context, name->text, ttl_s, name->addresses, name->count);
     }
 }
+
+unsigned resolver_asking(const struct resolver *resolver)
+{
+    const struct name *name, *following;
+    unsigned count = 0;
+
+    HASH_ITER(hh, resolver->names, name, following)
+    count += name->asking;
+    return count;
+}

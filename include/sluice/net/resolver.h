@@ -44,4 +44,7 @@ void resolver_each(struct resolver *resolver,
                                 const struct address *addresses, unsigned count),
                    void *context);
 
+/* main thread: how many names are being asked for. */
+unsigned resolver_asking(const struct resolver *resolver);
+
 #endif

@@ -1,0 +1,38 @@
+#include "sluice/admin/admin.h"
+
+#include <stdlib.h>
+
+#include "console.h"
+#include "sluice/base/memory.h"
+#include "state.h"
+
+struct admin *admin_new(const struct admin_host *host)
+{
+    struct admin *admin = memory_new(sizeof(*admin));
+
+    admin->host = *host;
+    list_init(&admin->consoles);
+    stats_init(&admin->stats, admin);
+    return admin;
+}
+
+void admin_free(struct admin *admin)
+{
+    struct list_node *node;
+
+    admin->suspender = NULL;
+    while ((node = list_first(&admin->consoles)))
+        console_close(container_of(node, struct console, node), "shutting down");
+    stats_fini(&admin->stats);
+    free(admin);
+}
+
+void admin_console_client(struct admin *admin, struct console_client *client)
+{
+    console_new(admin, client);
+}
+
+void admin_paused(struct admin *admin, bool paused)
+{
+    admin->paused = paused;
+}

@@ -1,0 +1,63 @@
+/* show: the tables of the console, one const struct each; also the arrays of /stats.json. A table
+ * has one function that names its columns (sheet.h) and one that walks its rows. Main thread. */
+#ifndef SLUICE_ADMIN_SHOW_H
+#define SLUICE_ADMIN_SHOW_H
+
+#include "sheet.h"
+#include "sluice/admin/admin.h"
+#include "sluice/proxy/survey.h"
+
+/* Where rows come from. */
+struct show_source {
+    struct admin *admin;
+    const struct survey *survey; /* when the table asks for one */
+};
+
+struct show {
+    const char *name;
+    unsigned survey; /* SURVEY_ bits that its rows need; 0 = none */
+    bool admin;      /* for admin_users only */
+    /* Names the columns of the row; one that is all zero bytes describes the table. */
+    void (*columns)(struct sheet *sheet, const void *row);
+    void (*rows)(struct sheet *sheet, const struct show_source *source);
+};
+
+/* All, ended by one without a name. */
+extern const struct show *const shows[];
+
+const struct show *show_find(const char *name);
+
+/* Leaves the columns in the sheet, without a row. */
+void show_describe(const struct show *show, struct sheet *sheet);
+
+/* Makes one row. */
+static inline void show_row(struct sheet *sheet,
+                            void (*columns)(struct sheet *sheet, const void *row), const void *row)
+{
+    columns(sheet, row);
+    sheet_end(sheet);
+}
+
+/* A pool over all its workers, as SHOW POOLS has it. */
+struct pool_row {
+    const char *database, *user;
+    enum pool_mode mode;
+    const char *load_balance_hosts;
+    int64_t clients, waiting;
+    int64_t active, draining, idle, used, tested, login, cancelling;
+    int64_t size;
+    uint64_t maxwait_us;
+};
+
+/* Calls each for every pool of the survey, by name. */
+void pool_rows_each(const struct show_source *source,
+                    void (*each)(void *context, const struct pool_row *row), void *context);
+
+const char *pool_mode_name(enum pool_mode mode);
+
+extern const struct show show_pools, show_clients, show_servers, show_sockets, show_active_sockets,
+    show_fds, show_databases, show_users, show_peers, show_peer_pools, show_config, show_lists,
+    show_mem, show_state, show_version, show_dns_hosts, show_dns_zones, show_stats,
+    show_stats_totals, show_stats_averages, show_totals;
+
+#endif
