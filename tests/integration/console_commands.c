@@ -1,0 +1,322 @@
+/* What the commands of the SQL console do. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/client.h"
+#include "harness/postgres.h"
+#include "harness/process.h"
+#include "harness/sluice.h"
+#include "harness/suite.h"
+
+static struct sluice sluice;
+
+#define USERS "admin_users = user1\nstats_users = user2\n"
+
+static PGconn *start_with(const char *settings)
+{
+    sluice_start(&sluice, .settings = text(USERS "%s", settings));
+    return sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+}
+
+static PGconn *start(void)
+{
+    return start_with("pool_mode = transaction\n");
+}
+
+static void end(PGconn *console)
+{
+    PQfinish(console);
+    sluice_stop(&sluice);
+}
+
+/* The value in the column of the row whose first column is `key`; fails the test without one. */
+static char *cell(PGconn *console, const char *sql, const char *key, const char *column)
+{
+    PGresult *result = PQexec(console, sql);
+    char *found = NULL;
+
+    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql,
+                  PQerrorMessage(console));
+    ck_assert_msg(PQfnumber(result, column) >= 0, "%s has no column %s", sql, column);
+    for (int row = 0; row < PQntuples(result) && !found; row++)
+        if (strcmp(PQgetvalue(result, row, 0), key) == 0)
+            found = text("%s", PQgetvalue(result, row, PQfnumber(result, column)));
+    PQclear(result);
+    ck_assert_msg(found != NULL, "%s has no row %s", sql, key);
+    return found;
+}
+
+static char *pool_cell(PGconn *console, const char *column)
+{
+    return cell(console, "SHOW POOLS", "p", column);
+}
+
+/* As psql -c: what a user without a connection of his own may do. */
+static char *refusal_of(PGconn *connection, const char *sql)
+{
+    char *error = sql_error(connection, sql);
+
+    PQfinish(connection);
+    return error;
+}
+
+START_TEST(set_changes_a_setting)
+{
+    PGconn *console = start();
+
+    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "20");
+    sql_do(console, "SET default_pool_size = 7");
+    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "7");
+    sql_do(console, "SET server_check_query TO 'select ''one'''");
+    ck_assert_str_eq(cell(console, "SHOW CONFIG", "server_check_query", "value"), "select 'one'");
+    ck_assert_str_eq(sql_error(console, "SET listen_port = 1"), "22023 SET failed");
+    sql_do(console, "SET application_name = 'me'");
+    end(console);
+}
+END_TEST
+
+START_TEST(reload_reads_the_file_again)
+{
+    PGconn *console = start();
+
+    sluice_rewrite(&sluice, .settings = USERS "default_pool_size = 9\n");
+    sql_do(console, "RELOAD");
+    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "9");
+    sluice_rewrite(&sluice, .settings = USERS "default_pool_size = x\n");
+    ck_assert_str_eq(sql_error(console, "RELOAD"),
+                     "F0000 RELOAD failed, see logs for additional details");
+    end(console);
+}
+END_TEST
+
+/* _i: of all databases, or of one. */
+START_TEST(pause_waits_for_transactions_and_resume_goes_on)
+{
+    PGconn *console = start(), *busy, *later;
+    const char *database = _i ? " p" : "";
+
+    busy = sluice_connect(&sluice, "user=user1 dbname=p");
+    later = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(busy, "BEGIN");
+    ck_assert_int_eq(PQsendQuery(console, text("PAUSE%s", database)), 1);
+    sluice_await_log(&sluice, "PAUSE");
+    sql_do(busy, "SELECT 1");
+    PQconsumeInput(console);
+    ck_assert_int_eq(PQisBusy(console), 1);
+    sql_do(busy, "COMMIT");
+    ck_assert_int_eq(PQresultStatus(PQgetResult(console)), PGRES_COMMAND_OK);
+    ck_assert_ptr_null(PQgetResult(console));
+    ck_assert_int_eq(postgres_backends(sluice.postgres, "true"), 0);
+    ck_assert_int_eq(PQsendQuery(later, "SELECT 1"), 1);
+    await(strcmp(pool_cell(console, "cl_waiting"), "1") == 0, 20);
+    ck_assert_str_eq(cell(console, "SHOW STATE", "paused", "value"), _i ? "no" : "yes");
+    ck_assert_str_eq(cell(console, "SHOW DATABASES", "p", "paused"), _i ? "1" : "0");
+    sql_do(console, text("RESUME%s", database));
+    ck_assert_int_eq(PQresultStatus(PQgetResult(later)), PGRES_TUPLES_OK);
+    PQfinish(busy);
+    PQfinish(later);
+    end(console);
+}
+END_TEST
+
+START_TEST(pause_of_one_database_leaves_the_others)
+{
+    PGconn *console, *client;
+
+    sluice_start(&sluice, .databases = "p = {server}\nq = {server}\n", .settings = USERS);
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    sql_do(console, "PAUSE p"); /* before it has a pool */
+    client = sluice_connect(&sluice, "user=user1 dbname=q");
+    sql_do(client, "SELECT 1");
+    PQfinish(client);
+    client = sluice_try(&sluice, "user=user1 dbname=p connect_timeout=2");
+    ck_assert_int_eq(PQstatus(client), CONNECTION_BAD); /* it waits for a server */
+    PQfinish(client);
+    sql_do(console, "RESUME p");
+    client = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(client, "SELECT 1");
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+START_TEST(disable_refuses_new_clients_only)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(console, "DISABLE p");
+    sql_do(client, "SELECT 1");
+    ck_assert_str_eq(sluice_refusal(&sluice, "user=user1 dbname=p"),
+                     "55000: database \"p\" is disabled");
+    ck_assert_str_eq(cell(console, "SHOW DATABASES", "p", "disabled"), "1");
+    sql_do(console, "ENABLE p");
+    PQfinish(sluice_connect(&sluice, "user=user1 dbname=p"));
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+/* _i: of all databases, or of one. */
+START_TEST(kill_drops_clients_and_servers_until_resume)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+    const char *database = _i ? " p" : "";
+
+    sql_do(client, "BEGIN");
+    sql_do(console, text("KILL%s", database));
+    ck_assert_ptr_nonnull(strstr(sql_error(client, "SELECT 1"), "admin forced disconnect"));
+    PQfinish(client);
+    postgres_await_backends(sluice.postgres, 0, "true");
+    sql_do(console, text("RESUME%s", database));
+    client = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(client, "SELECT 1");
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+START_TEST(kill_client_closes_one_client)
+{
+    PGconn *console = start(), *one = sluice_connect(&sluice, "user=user1 dbname=p"), *other;
+    char *id, *looker_error;
+    PGresult *clients = PQexec(console, "SHOW CLIENTS");
+
+    id = text("%s", PQgetvalue(clients, 0, PQfnumber(clients, "id")));
+    PQclear(clients);
+    other = sluice_connect(&sluice, "user=user1 dbname=p");
+    looker_error = refusal_of(sluice_connect(&sluice, "user=user2 dbname=pgbouncer"),
+                              text("KILL_CLIENT %s", id));
+    ck_assert_str_eq(looker_error, "42501 admin access needed");
+    sql_do(one, "SELECT 1");
+    sql_do(console, text("KILL_CLIENT %s", id));
+    ck_assert_ptr_nonnull(strstr(sql_error(one, "SELECT 1"), "admin forced disconnect"));
+    sql_do(other, "SELECT 1");
+    PQfinish(one);
+    PQfinish(other);
+    end(console);
+}
+END_TEST
+
+START_TEST(reconnect_and_wait_close_replace_servers)
+{
+    PGconn *console = start(), *busy = sluice_connect(&sluice, "user=user1 dbname=p");
+    char *before;
+
+    sql_do(busy, "BEGIN");
+    before = sql_value(busy, "SELECT pg_backend_pid()");
+    sql_do(console, "RECONNECT p");
+    ck_assert_int_eq(PQsendQuery(console, "WAIT_CLOSE p"), 1);
+    ck_assert_str_eq(sql_value(busy, "SELECT pg_backend_pid()"), before);
+    PQconsumeInput(console);
+    ck_assert_int_eq(PQisBusy(console), 1);
+    sql_do(busy, "COMMIT");
+    ck_assert_int_eq(PQresultStatus(PQgetResult(console)), PGRES_COMMAND_OK);
+    ck_assert_ptr_null(PQgetResult(console));
+    ck_assert_str_ne(sql_value(busy, "SELECT pg_backend_pid()"), before);
+    PQfinish(busy);
+    end(console);
+}
+END_TEST
+
+START_TEST(suspend_ends_with_its_console)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(client, "SELECT 1");
+    sql_do(console, "SUSPEND");
+    ck_assert_str_eq(cell(console, "SHOW STATE", "suspended", "value"), "yes");
+    ck_assert_int_eq(PQsendQuery(client, "SELECT 1"), 1);
+    await(strcmp(pool_cell(console, "cl_waiting"), "1") == 0, 20);
+    PQfinish(console);
+    ck_assert_int_eq(PQresultStatus(PQgetResult(client)), PGRES_TUPLES_OK);
+    PQfinish(client);
+    PQfinish(sluice_connect(&sluice, "user=user1 dbname=p"));
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(suspend_gives_up_after_its_timeout)
+{
+    PGconn *console = start_with("suspend_timeout = 0.2\npool_mode = transaction\n");
+    PGconn *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(client, "BEGIN");
+    ck_assert_ptr_nonnull(strstr(sql_error(console, "SUSPEND"), "suspend_timeout"));
+    sql_do(client, "COMMIT");
+    sql_do(client, "SELECT 1");
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+START_TEST(shutdown_ends_it_at_once)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(client, "BEGIN");
+    PQclear(PQexec(console, "SHUTDOWN"));
+    ck_assert_int_eq(PQstatus(console), CONNECTION_BAD);
+    ck_assert_int_eq(sluice_await_end(&sluice, 20), 0);
+    PQfinish(client);
+    PQfinish(console);
+}
+END_TEST
+
+/* _i: for clients, or for servers only. */
+START_TEST(shutdown_waits)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(client, "BEGIN");
+    sql_do(console, _i ? "SHUTDOWN WAIT_FOR_SERVERS" : "SHUTDOWN WAIT_FOR_CLIENTS");
+    sql_do(client, "SELECT 1");
+    sql_do(client, "COMMIT");
+    if (!_i) {
+        sql_do(client, "SELECT 1");
+        PQfinish(client);
+    }
+    ck_assert_int_eq(sluice_await_end(&sluice, 20), 0);
+    if (_i)
+        PQfinish(client);
+    PQfinish(console);
+}
+END_TEST
+
+START_TEST(a_console_may_leave_while_it_waits)
+{
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    sql_do(client, "BEGIN");
+    ck_assert_int_eq(PQsendQuery(console, "PAUSE"), 1);
+    sluice_await_log(&sluice, "PAUSE");
+    PQfinish(console);
+    sql_do(client, "COMMIT");
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    ck_assert_str_eq(cell(console, "SHOW STATE", "paused", "value"), "yes");
+    sql_do(console, "RESUME");
+    sql_do(client, "SELECT 1");
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("console_commands");
+
+    suite_add(suite, SUITE_OURS, 20, set_changes_a_setting);
+    suite_add(suite, SUITE_OURS, 20, reload_reads_the_file_again);
+    suite_add_loop(suite, SUITE_OURS, 20, pause_waits_for_transactions_and_resume_goes_on, 2);
+    suite_add(suite, SUITE_OURS, 20, pause_of_one_database_leaves_the_others);
+    suite_add(suite, SUITE_OURS, 20, disable_refuses_new_clients_only);
+    suite_add_loop(suite, SUITE_OURS, 20, kill_drops_clients_and_servers_until_resume, 2);
+    suite_add(suite, SUITE_OURS, 20, kill_client_closes_one_client);
+    suite_add(suite, SUITE_OURS, 20, reconnect_and_wait_close_replace_servers);
+    suite_add(suite, SUITE_OURS, 20, suspend_ends_with_its_console);
+    suite_add(suite, SUITE_OURS, 20, suspend_gives_up_after_its_timeout);
+    suite_add(suite, SUITE_OURS, 20, shutdown_ends_it_at_once);
+    suite_add_loop(suite, SUITE_OURS, 20, shutdown_waits, 2);
+    suite_add(suite, SUITE_OURS, 20, a_console_may_leave_while_it_waits);
+    return suite_finish(suite);
+}
