@@ -39,7 +39,8 @@ static bool servers_gone(const struct console *console, const char *database)
 
     pthread_mutex_lock(&registry->mutex);
     for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        if (!database[0] || strcmp(totals->database, database) == 0)
+        if (!(totals->variant & VARIANT_REDIS) &&
+            (!database[0] || strcmp(totals->database, database) == 0))
             gone &= atomic_load(&totals->servers) == 0;
     pthread_mutex_unlock(&registry->mutex);
     return gone;

@@ -42,7 +42,7 @@ static void stats_read(struct stats *stats)
         for (unsigned i = 0; i < registry->worker_count; i++) {
             struct pool *pool = atomic_load(&totals->parts[i]);
 
-            if (pool)
+            if (pool && !(totals->variant & VARIANT_REDIS))
                 counters_collect(&pool->counters, &stats_find(stats, totals->database)->row.total);
         }
     pthread_mutex_unlock(&registry->mutex);

@@ -27,7 +27,8 @@ struct stats_row {
 void stats_init(struct stats *stats, struct admin *admin);
 void stats_fini(struct stats *stats);
 
-/* Calls each for every database that had a pool, the console's own "pgbouncer" among them. */
+/* Calls each for every database of PostgreSQL that had a pool, and for the console's own
+ * "pgbouncer". */
 void stats_each(struct stats *stats, void (*each)(void *context, const struct stats_row *row),
                 void *context);
 

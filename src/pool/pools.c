@@ -5,6 +5,7 @@
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/pool/pool.h"
+#include "sluice/pool/pools_orders.h"
 #include "sluice/pool/redis_pool.h"
 
 #define KEY_BYTES_MAX 2048
@@ -270,6 +271,8 @@ void pools_close_idle(struct pools *pools)
 
 static bool pool_of_database(const struct pool *pool, const char *database)
 {
+    if (pool->totals->variant & VARIANT_REDIS)
+        return false;
     return !database || strcmp(pool->database_name, database) == 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "pg_client.h"
 #include "sluice/base/memory.h"
+#include "sluice/pool/pools_orders.h"
 
 struct order {
     struct mail mail;

@@ -34,7 +34,7 @@ static void survey_pool(struct survey_pool *row, const struct pool *pool)
 
     row->database = memory_text(pool->database_name, strlen(pool->database_name));
     row->user = memory_text(pool->user_name, strlen(pool->user_name));
-    row->replication = pool->totals->replication;
+    row->replication = pool->totals->variant == VARIANT_REPLICATION;
     row->paused = pool->paused || pool->pools->paused;
     row->mode = pool->settings.mode;
     row->size = pool->settings.size;

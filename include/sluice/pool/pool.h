@@ -122,12 +122,6 @@ void pools_nudge(struct pools *pools);
 void pools_pause(struct pools *pools, bool paused);
 void pools_close_idle(struct pools *pools);
 
-/* The console's orders; database NULL means all. PAUSE and RESUME of one database; RECONNECT: each
- * server is closed as soon as it is free; KILL, when no client is left: all servers are closed. */
-void pools_pause_database(struct pools *pools, const char *database, bool paused);
-void pools_reconnect(struct pools *pools, const char *database);
-void pools_kill(struct pools *pools, const char *database);
-
 /* Servers that a client uses or that still have something to finish. */
 size_t pools_busy(const struct pools *pools);
 
