@@ -196,6 +196,7 @@ void pg_login_open(struct pool *pool)
     const struct conf *conf = pool->pools->conf;
 
     pg->login = login;
+    prepared_init(&pg->prepared);
     pg->status = 'I';
     pg->params = params_empty(&pool->pools->params);
     server_init(&pg->base, pool, &pg_server_kind);

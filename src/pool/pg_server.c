@@ -68,6 +68,8 @@ static bool question_answered(struct pg_server *pg)
     enum pg_question question = pg->question;
 
     pg->question = PG_QUESTION_NONE;
+    if (question == PG_QUESTION_RESET)
+        prepared_doubt_all(&pg->prepared);
     if (pg->status != 'I') {
         server_close(&pg->base, "in a transaction after a question of our own");
         return false;
@@ -201,6 +203,7 @@ static void server_free(struct server *server)
     pg_cancel_abandon(pg);
     pg_login_free(pg);
     pg_pipeline_fini(&pg->pipeline);
+    prepared_fini(&pg->prepared);
     buffer_clear(&pg->in, &pools->loop->buffers);
     params_drop(&pools->params, pg->params);
     params_drop(&pools->params, pg->initial);

@@ -301,9 +301,10 @@ static void client_drop_server(struct pg_client *client)
 {
     struct pg_server *pg = client->server;
 
-    client->server = NULL;
     if (!pg)
         return;
+    pg_statements_abandon(client);
+    client->server = NULL;
     if (client->body_left > 0 && !client->skip_body)
         server_close(&pg->base, "client left in the middle of a message");
     else
@@ -337,6 +338,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
     stream_close(&client->stream);
     buffer_clear(&client->in, &worker->loop.buffers);
     params_drop(&worker->pools.params, client->params);
+    pg_statements_free(client);
     pg_startup_free(client);
     free(client->lost);
     free(client);

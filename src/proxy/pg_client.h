@@ -3,6 +3,7 @@
  *     pg_startup.c   startup packet, authentication
  *     pg_welcome.c   limits, its pool, its worker, what it is told before its first query
  *     pg_requests.c  what it sends, on its way to a server
+ *     pg_statements.c its named prepared statements
  *     pg_replies.c   what the server sends, on its way back
  *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
  *     pg_cancels.c   cancel requests
@@ -12,6 +13,7 @@
 #define SLUICE_PROXY_PG_CLIENT_H
 
 #include "pg_errors.h"
+#include "pg_statements.h"
 #include "sluice/auth/check.h"
 #include "sluice/pool/pg_server.h"
 #include "sluice/proxy/worker.h"
@@ -51,9 +53,10 @@ struct pg_client {
     struct stream stream;
     struct list_node node; /* of worker->clients[] */
     struct worker *worker;
-    struct pool *pool;        /* from WELCOME on */
-    struct pg_server *server; /* WELCOME and ACTIVE: leased */
-    struct params *params;    /* what its session has set */
+    struct pool *pool;                /* from WELCOME on */
+    struct pg_server *server;         /* WELCOME and ACTIVE: leased */
+    struct params *params;            /* what its session has set */
+    struct pg_statements *statements; /* that it has named; NULL before the first */
     struct pg_client_login *login;
     struct cancel_request *cancelling; /* it is a cancel request, on its way */
     struct usage *user_usage;          /* of the user who logged in, when counted_user */
@@ -77,6 +80,7 @@ struct pg_client {
     uint8_t overdue; /* enum pg_error_code: time is up since request_us, a cancel is under way */
     bool unix_socket;
     bool skip_body;       /* body_left is skipped */
+    bool collecting;      /* body_left is of a Parse, for pg_statements_collect() */
     bool skip_until_sync; /* a request failed here: the rest up to Sync is ignored */
     bool fail_one;        /* the next Query or FunctionCall has failed already */
     bool aborted;         /* its transaction was lost with a server: ignored until it ends */

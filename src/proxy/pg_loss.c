@@ -87,6 +87,8 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
     bool session = client->pool->settings.mode == POOL_MODE_SESSION;
     bool copy_both = pg->pipeline.copy_both;
 
+    pg_statements_abandon(client);
+    client->collecting = false;
     client->server = NULL;
     client->owed_ready = false;
     client->overdue = 0;

@@ -13,6 +13,7 @@
 
 enum verdict {
     VERDICT_PASS,
+    VERDICT_PARSED,  /* it passes as a ParseComplete */
     VERDICT_SWALLOW, /* it answers what Sluice itself asked */
     VERDICT_LOST,    /* the server has to be given up; see `failure` */
 };
@@ -127,6 +128,11 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         return VERDICT_LOST;
     }
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
+        bool told = pg_statements_error(client, body, length);
+
+        pg_statements_settle(client);
+        if (told)
+            return VERDICT_SWALLOW;
         if (!client->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
         pg_loss_error(client, pg_error_row((enum pg_error_code)client->overdue));
@@ -149,6 +155,9 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
     if (type == PG_ERROR)
         return replies_error(client, body, length, failure);
     verdict = pg_pipeline_reply(&pg->pipeline, type);
+    pg_statements_settle(client);
+    if (type == PG_COMMAND_COMPLETE)
+        pg_statements_command(client, body, length);
     if (type == PG_PARAMETER_STATUS) {
         if (!pg_server_parameter(pg, body, length))
             verdict = PG_UNEXPECTED;
@@ -164,12 +173,15 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         *failure = *pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL);
         return VERDICT_LOST;
     }
+    if (verdict == PG_PASS_PARSED)
+        return VERDICT_PARSED;
     return verdict == PG_PASS ? VERDICT_PASS : VERDICT_SWALLOW;
 }
 
 static bool seen_whole(uint8_t type)
 {
-    return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS;
+    return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS ||
+           type == PG_COMMAND_COMPLETE;
 }
 
 static void replies_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -194,7 +206,7 @@ static void replies_lost(struct pg_client *client, const struct pool_failure *fa
 
 /* Walks what was read. Returns how many bytes are done with, -1 when the lease is over by failure:
  * the client may be gone. */
-static ssize_t replies_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
+static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t length)
 {
     struct pg_server *pg = client->server;
     size_t at = 0, span = 0;
@@ -232,12 +244,19 @@ static ssize_t replies_walk(struct pg_client *client, const uint8_t *bytes, size
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
         if (take < body && seen_whole(bytes[at]))
             break;
+        if (bytes[at] == PG_ERROR) {
+            /* It may be told in other words, which have to come behind what lies before it. */
+            replies_forward(client, bytes + span, at - span);
+            span = at;
+        }
         verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
         if (verdict == VERDICT_LOST) {
             replies_forward(client, bytes + span, at - span);
             replies_lost(client, &failure);
             return -1;
         }
+        if (verdict == VERDICT_PARSED)
+            bytes[at] = PG_PARSE_COMPLETE;
         if (verdict == VERDICT_SWALLOW) {
             replies_forward(client, bytes + span, at - span);
             span = at + PG_HEADER_BYTES + take;

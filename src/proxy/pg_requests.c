@@ -13,11 +13,13 @@
 #define SETS_BYTES (PARAMS_BYTES_MAX * 2 + 64)
 
 enum verdict {
-    VERDICT_PASS, /* to the server */
-    VERDICT_SKIP, /* dealt with here, or ignored */
-    VERDICT_MORE, /* more bytes of the message are needed */
-    VERDICT_WAIT, /* it stays until there is a server, or room */
-    VERDICT_GONE, /* the client is not here any more */
+    VERDICT_PASS,    /* to the server */
+    VERDICT_REWRITE, /* to the server, in other words */
+    VERDICT_COLLECT, /* the same, once it is whole */
+    VERDICT_SKIP,    /* dealt with here, or ignored */
+    VERDICT_MORE,    /* more bytes of the message are needed */
+    VERDICT_WAIT,    /* it stays until there is a server, or room */
+    VERDICT_GONE,    /* the client is not here any more */
 };
 
 void pg_server_holder_ready(struct server *server, unsigned what)
@@ -159,11 +161,54 @@ static enum verdict requests_bad_type(struct pg_client *client, uint8_t type)
     return VERDICT_GONE;
 }
 
-/* Decides about one message; body is what of it has come. */
-static enum verdict requests_message(struct pg_client *client, uint8_t type, const uint8_t *body,
-                                     uint32_t length, bool whole)
+/* Decides about one message of a client that has a server. */
+static enum verdict requests_leased_message(struct pg_client *client, uint8_t type,
+                                            const uint8_t *body, size_t have, size_t length)
 {
-    struct pg_server *pg;
+    struct pg_server *pg = client->server;
+    enum verdict verdict = VERDICT_PASS;
+
+    if (pg_pipeline_full(&pg->pipeline))
+        return VERDICT_WAIT;
+    switch (pg_statements_look(client, type, body, have, length)) {
+    case STATEMENTS_MORE:
+        return VERDICT_MORE;
+    case STATEMENTS_WAIT:
+        return VERDICT_WAIT;
+    case STATEMENTS_TOO_LONG:
+        pg_client_close_failed(client, pg_error_row(PG_ERROR_STATEMENT_TOO_LONG));
+        return VERDICT_GONE;
+    case STATEMENTS_REWRITE:
+        verdict = VERDICT_REWRITE;
+        break;
+    case STATEMENTS_COLLECT:
+        verdict = VERDICT_COLLECT;
+        break;
+    case STATEMENTS_PASS:
+        break;
+    }
+    if (pg_pipeline_idle(&pg->pipeline)) {
+        client->request_us = loop_now_us(&client->worker->loop);
+        if (pg->status == 'I')
+            client->transaction_us = client->request_us;
+        if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
+            client->watch_due = true;
+    }
+    if (verdict == VERDICT_PASS) {
+        pg_pipeline_sent(&pg->pipeline, type, false);
+        pg_statements_passed(client, type, body, have);
+    }
+    if (type == PG_PARSE)
+        counter_add(&client->pool->counters.client_parse_count, 1);
+    else if (type == PG_BIND)
+        counter_add(&client->pool->counters.bind_count, 1);
+    return verdict;
+}
+
+/* Decides about one message; body is what of it has come, `have` bytes of `length`. */
+static enum verdict requests_message(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                     uint32_t have, uint32_t length)
+{
     enum verdict verdict;
 
     switch (type) {
@@ -192,26 +237,11 @@ static enum verdict requests_message(struct pg_client *client, uint8_t type, con
         return requests_bad_type(client, type);
     }
     if (client->state == PG_CLIENT_IDLE) {
-        verdict = requests_idle_message(client, type, body, length, whole);
+        verdict = requests_idle_message(client, type, body, have, have == length);
         if (verdict != VERDICT_PASS)
             return verdict;
     }
-    pg = client->server;
-    if (pg_pipeline_full(&pg->pipeline))
-        return VERDICT_WAIT;
-    if (pg_pipeline_idle(&pg->pipeline)) {
-        client->request_us = loop_now_us(&client->worker->loop);
-        if (pg->status == 'I')
-            client->transaction_us = client->request_us;
-        if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
-            client->watch_due = true;
-    }
-    pg_pipeline_sent(&pg->pipeline, type, false);
-    if (type == PG_PARSE)
-        counter_add(&client->pool->counters.client_parse_count, 1);
-    else if (type == PG_BIND)
-        counter_add(&client->pool->counters.bind_count, 1);
-    return VERDICT_PASS;
+    return requests_leased_message(client, type, body, have, length);
 }
 
 static void requests_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -219,6 +249,12 @@ static void requests_forward(struct pg_client *client, const uint8_t *bytes, siz
     if (length == 0)
         return;
     stream_write(&client->server->base.stream, bytes, length);
+}
+
+static void requests_collect(struct pg_client *client, const uint8_t *piece, size_t bytes)
+{
+    client->collecting = client->body_left > 0;
+    pg_statements_collect(client, piece, bytes, !client->collecting);
 }
 
 /* Walks what was read. Returns how many bytes are done with; the rest is kept. -1: the client is
@@ -238,6 +274,8 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             at += take;
             if (client->skip_body)
                 span = at;
+            if (client->collecting)
+                requests_collect(client, bytes + at - take, take);
             continue;
         }
         if (left < PG_HEADER_BYTES)
@@ -253,8 +291,8 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
         }
         body -= 4;
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
-        verdict = requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take,
-                                   take == body);
+        verdict =
+            requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body);
         if (verdict == VERDICT_GONE)
             return -1;
         if (verdict == VERDICT_MORE)
@@ -267,11 +305,22 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             requests_forward(client, bytes + span, at - span);
             span = at + PG_HEADER_BYTES + take;
         }
-        client->skip_body = verdict == VERDICT_SKIP;
+        client->skip_body = verdict == VERDICT_SKIP || verdict == VERDICT_COLLECT;
+        client->collecting = verdict == VERDICT_COLLECT;
         client->body_left = body - (uint32_t)take;
+        if (verdict == VERDICT_REWRITE || verdict == VERDICT_COLLECT) {
+            /* Behind what lies before it, and in the same write. */
+            stream_queue(&client->server->base.stream, bytes + span, at - span);
+            span = at + PG_HEADER_BYTES + take;
+            if (verdict == VERDICT_REWRITE)
+                pg_statements_rewrite(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, body);
+            else
+                requests_collect(client, bytes + at + PG_HEADER_BYTES, take);
+        }
         at += PG_HEADER_BYTES + take;
     }
-    requests_forward(client, bytes + span, at - span);
+    if (client->server)
+        stream_write(&client->server->base.stream, bytes + span, at - span);
     return (ssize_t)at;
 }
 

@@ -35,6 +35,10 @@ static bool copy_end(uint8_t owed)
 
 static void owed_pop(struct pg_pipeline *pipeline)
 {
+    uint8_t owed = owed_at(pipeline, 0) & (uint8_t)~OWN;
+
+    if (owed == PG_NOTED_PARSE || owed == PG_NOTED_CLOSE || owed == PG_NOTED_CLOSE_AS_PARSE)
+        pipeline->noted_over++;
     pipeline->first = (pipeline->first + 1) & (pipeline->size - 1);
     pipeline->count--;
 }
@@ -52,7 +56,7 @@ static void pipeline_grow(struct pg_pipeline *pipeline)
     pipeline->first = 0;
 }
 
-void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
+bool pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
 {
     switch (type) {
     case PG_COPY_DONE:
@@ -60,14 +64,14 @@ void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
         /* Owed nothing, but Syncs behind it count again. */
         if (pipeline->copy_in) {
             pipeline->copy_in = false;
-            return;
+            return false;
         }
         if (pipeline->count == 0 || copy_end(owed_at(pipeline, pipeline->count - 1)))
-            return; /* the server ignores it */
+            return false; /* the server ignores it */
         break;
     case PG_SYNC:
         if (pipeline->copy_in)
-            return;
+            return false;
         pipeline->skip_until_sync = pipeline->unsynced = false;
         break;
     case PG_QUERY:
@@ -81,19 +85,23 @@ void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
     case PG_DESCRIBE:
     case PG_EXECUTE:
     case PG_CLOSE:
+    case PG_NOTED_PARSE:
+    case PG_NOTED_CLOSE:
+    case PG_NOTED_CLOSE_AS_PARSE:
         pipeline->unsynced = true;
         pipeline->copy_in = false;
         break;
     default:
-        return;
+        return false;
     }
     if (pipeline->skip_until_sync)
-        return;
+        return false;
     if (pipeline->count == pipeline->size)
         pipeline_grow(pipeline);
     pipeline->owed[(pipeline->first + pipeline->count) & (pipeline->size - 1)] =
         type | (own ? OWN : 0);
     pipeline->count++;
+    return true;
 }
 
 /* Drops the ends of COPYs that were not on when they arrived: the server ignores them. */
@@ -158,6 +166,7 @@ static enum pg_verdict pipeline_error(struct pg_pipeline *pipeline)
     bool own;
 
     pipeline->copy_in = false;
+    pipeline->noted_done = false;
     if (pipeline->count == 0)
         return PG_PASS; /* an error out of the blue: the server is about to close */
     owed = owed_at(pipeline, 0) & (uint8_t)~OWN;
@@ -180,8 +189,19 @@ static enum pg_verdict pipeline_ready(struct pg_pipeline *pipeline)
     return verdict;
 }
 
+/* CloseComplete. */
+static enum pg_verdict pipeline_closed(struct pg_pipeline *pipeline)
+{
+    bool as_parse = pipeline->count > 0 && owed_at(pipeline, 0) == PG_NOTED_CLOSE_AS_PARSE;
+    enum pg_verdict verdict = pipeline_answer(pipeline, "Cxk", true);
+
+    return as_parse ? PG_PASS_PARSED : verdict;
+}
+
 enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
 {
+    pipeline->noted_over = 0;
+    pipeline->noted_done = true;
     if (type == PG_DATA_ROW && pipeline->count > 0 && owed_at(pipeline, 0) == PG_QUERY)
         return PG_PASS;
     pipeline_drop_copy_ends(pipeline);
@@ -191,11 +211,11 @@ enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
     case PG_ERROR:
         return pipeline_error(pipeline);
     case PG_PARSE_COMPLETE:
-        return pipeline_answer(pipeline, "P", true);
+        return pipeline_answer(pipeline, "Pp", true);
     case PG_BIND_COMPLETE:
         return pipeline_answer(pipeline, "B", true);
     case PG_CLOSE_COMPLETE:
-        return pipeline_answer(pipeline, "C", true);
+        return pipeline_closed(pipeline);
     case PG_ROW_DESCRIPTION:
     case PG_NO_DATA:
         if (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) == PG_DESCRIBE)
@@ -229,6 +249,17 @@ enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
     default:
         return PG_UNEXPECTED;
     }
+}
+
+bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline)
+{
+    return pipeline->count == 1 && owed_at(pipeline, 0) == PG_SYNC && !pipeline->unsynced;
+}
+
+void pg_pipeline_disown(struct pg_pipeline *pipeline)
+{
+    ensure(pipeline->count == 1);
+    pipeline->owed[pipeline->first] |= OWN;
 }
 
 size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail)

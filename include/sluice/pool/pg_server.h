@@ -5,6 +5,7 @@
 #define SLUICE_POOL_PG_SERVER_H
 
 #include "sluice/pool/pool.h"
+#include "sluice/pool/prepared.h"
 #include "sluice/wire/pg_pipeline.h"
 
 struct pg_login;
@@ -21,6 +22,7 @@ enum pg_question {
 struct pg_server {
     struct server base;
     struct pg_pipeline pipeline; /* what it still owes */
+    struct prepared prepared;    /* statements that it has */
     struct params *params;       /* what it last reported */
     struct params *initial;      /* what it reported when it logged in */
     struct buffer in;            /* the first bytes of a message whose rest has not come */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "sluice/pool/pool.h"
+#include "sluice/pool/statement.h"
 
 struct console_client;
 struct pg_client;
@@ -36,6 +37,7 @@ struct worker {
     struct loop loop;
     struct mailbox mailbox;
     struct pools pools;
+    struct statements statements;       /* what its clients have prepared */
     const struct conf *conf;            /* held */
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
     struct list redis_clients;          /* struct redis_client */

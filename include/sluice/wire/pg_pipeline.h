@@ -19,14 +19,27 @@ struct pg_pipeline {
     bool copy_in;         /* the server reads COPY data: a Sync sent meanwhile is void */
     bool copy_both;       /* the server streams both ways (replication) */
     bool skip_until_sync; /* an error: the server ignores requests up to the next Sync */
-    bool unsynced; /* requests of the extended protocol were sent after the last Sync */
+    bool unsynced;        /* requests of the extended protocol were sent after the last Sync */
+    /* How many requests of enum pg_noted the last reply ended, and whether it answered them; else
+     * the server has refused or skipped them. */
+    uint32_t noted_over;
+    bool noted_done;
+};
+
+/* Requests about named prepared statements whose end the owner has to know: given to
+ * pg_pipeline_sent() in the place of the message's type. */
+enum pg_noted {
+    PG_NOTED_PARSE = 'p',
+    PG_NOTED_CLOSE = 'x',
+    PG_NOTED_CLOSE_AS_PARSE = 'k', /* a Close was sent where the client sent Parse */
 };
 
 /* What a reply means to the owner. */
 enum pg_verdict {
-    PG_PASS,       /* relay it */
-    PG_SWALLOW,    /* it answers a request that the client did not send */
-    PG_UNEXPECTED, /* no request is owed such a reply: the server is out of step */
+    PG_PASS,        /* relay it */
+    PG_PASS_PARSED, /* relay it as ParseComplete: it answers PG_NOTED_CLOSE_AS_PARSE */
+    PG_SWALLOW,     /* it answers a request that the client did not send */
+    PG_UNEXPECTED,  /* no request is owed such a reply: the server is out of step */
 };
 
 void pg_pipeline_fini(struct pg_pipeline *pipeline);
@@ -35,8 +48,9 @@ void pg_pipeline_fini(struct pg_pipeline *pipeline);
 void pg_pipeline_clear(struct pg_pipeline *pipeline);
 
 /* Notes a request of the frontend as it is sent. own: sent by Sluice itself, so that its reply is
- * swallowed. Messages that are owed no reply (CopyData, Flush, Terminate) need not be noted. */
-void pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own);
+ * swallowed. Messages that are owed no reply (CopyData, Flush, Terminate) need not be noted.
+ * Returns false when no reply will come, as when the server skips everything up to a Sync. */
+bool pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own);
 
 /* Takes account of a reply. */
 enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type);
@@ -51,6 +65,12 @@ static inline bool pg_pipeline_full(const struct pg_pipeline *pipeline)
 {
     return pipeline->count >= PG_PIPELINE_MAX;
 }
+
+/* After an error: true when all that is still owed is the ReadyForQuery of one Sync. */
+bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline);
+
+/* Makes the only request that is owed one of our own, so that its reply is swallowed. */
+void pg_pipeline_disown(struct pg_pipeline *pipeline);
 
 /* How many ReadyForQuery the client still has to get, and whether requests without a Sync follow
  * the last of them: what has to be said to a client whose server is lost. */

@@ -1,0 +1,214 @@
+#include "pg_named.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/memory.h"
+
+#define CHANGES_MIN 16u
+/* A larger ring is given back when it is empty. */
+#define CHANGES_KEPT 256u
+
+struct pg_statements *statements_need(struct pg_client *client)
+{
+    struct pg_statements *statements = client->statements;
+
+    if (!statements) {
+        statements = client->statements = memory_new(sizeof(*statements));
+        statements->stretch = 1;
+        list_init(&statements->by_use);
+    }
+    return statements;
+}
+
+static size_t name_bytes(const char *name)
+{
+    return strnlen(name, NAME_BYTES - 1);
+}
+
+struct named *named_find(const struct pg_statements *statements, const char *name)
+{
+    struct named *named;
+
+    HASH_FIND(hh, statements->by_name, name, name_bytes(name), named);
+    return named;
+}
+
+static size_t named_cost(const struct statement *statement)
+{
+    return sizeof(struct named) + (statement ? sizeof(*statement) + statement->body_bytes : 0);
+}
+
+static void named_set(struct pg_statements *statements, struct named *named,
+                      struct statement *statement)
+{
+    statements->bytes -= named_cost(named->statement);
+    statements->bytes += named_cost(statement);
+    named->statement = statement;
+}
+
+struct named *named_add(struct pg_statements *statements, const char *name)
+{
+    struct named *named = memory_new(sizeof(*named));
+
+    memcpy(named->name, name, name_bytes(name));
+    HASH_ADD(hh, statements->by_name, name, name_bytes(name), named);
+    list_push_front(&statements->by_use, &named->node);
+    statements->bytes += named_cost(NULL);
+    return named;
+}
+
+static void named_free(struct pg_client *client, struct named *named)
+{
+    struct pg_statements *statements = client->statements;
+
+    statements->bytes -= named_cost(named->statement);
+    HASH_DEL(statements->by_name, named);
+    list_remove(&statements->by_use, &named->node);
+    statement_drop(&client->worker->statements, named->statement);
+    free(named);
+}
+
+void named_used(struct pg_statements *statements, struct named *named)
+{
+    if (list_first(&statements->by_use) == &named->node)
+        return;
+    list_remove(&statements->by_use, &named->node);
+    list_push_front(&statements->by_use, &named->node);
+}
+
+void named_bound(struct pg_client *client, const struct named *keep)
+{
+    struct pg_statements *statements = client->statements;
+    size_t most = (size_t)client->worker->conf->client_statements_limit_bytes;
+
+    while (statements->bytes > most) {
+        struct named *oldest = container_of(list_last(&statements->by_use), struct named, node);
+
+        if (oldest == keep || oldest->changes > 0)
+            return;
+        named_free(client, oldest);
+    }
+}
+
+void named_forget_all(struct pg_client *client)
+{
+    LIST_EACH_SAFE (&client->statements->by_use, node, following) {
+        struct named *named = container_of(node, struct named, node);
+
+        if (named->changes == 0)
+            named_free(client, named);
+    }
+}
+
+struct change *change_at(const struct pg_statements *statements, uint32_t index)
+{
+    return &statements->changes[(statements->first + index) & (statements->size - 1)];
+}
+
+struct change *change_add(struct pg_statements *statements)
+{
+    struct change *change;
+
+    if (statements->count == statements->size) {
+        uint32_t size = statements->size ? statements->size * 2 : CHANGES_MIN;
+        struct change *changes = memory_new(size * sizeof(*changes));
+
+        for (uint32_t i = 0; i < statements->count; i++)
+            changes[i] = *change_at(statements, i);
+        free(statements->changes);
+        statements->changes = changes;
+        statements->size = size;
+        statements->first = 0;
+    }
+    change = change_at(statements, statements->count++);
+    memset(change, 0, sizeof(*change));
+    change->stretch = statements->stretch;
+    return change;
+}
+
+void change_named(struct pg_statements *statements, struct change *change, struct named *named,
+                  struct statement *statement)
+{
+    change->named = named;
+    change->previous = named->statement;
+    named->changes++;
+    named_set(statements, named, statement);
+    if (++statements->serial == 0)
+        statements->serial = 1;
+    named->serial = change->named_serial = statements->serial;
+    named->stretch = statements->stretch;
+}
+
+static void change_over(struct pg_client *client, bool done)
+{
+    struct pg_statements *statements = client->statements;
+    struct statements *all = &client->worker->statements;
+    struct change change;
+    struct named *named;
+
+    ensure(statements && statements->count > 0);
+    change = *change_at(statements, 0);
+    statements->first = (statements->first + 1) & (statements->size - 1);
+    if (--statements->count == 0 && statements->size > CHANGES_KEPT) {
+        free(statements->changes);
+        statements->changes = NULL;
+        statements->size = statements->first = 0;
+    }
+    if (change.server_serial)
+        prepared_settle(&client->server->prepared, change.key, change.server_serial, done);
+    named = change.named;
+    if (!named)
+        return;
+    named->changes--;
+    if (!change.duplicate) {
+        if (!done && named->serial != 0) {
+            /* The first that was not done: all behind it in its stretch are not done either. */
+            struct statement *undone = named->statement;
+
+            named_set(statements, named, change.previous);
+            statement_drop(all, undone);
+            named->serial = 0;
+        } else {
+            statement_drop(all, change.previous);
+            if (named->serial == change.named_serial)
+                named->serial = 0;
+        }
+    }
+    if (!named->statement && named->changes == 0)
+        named_free(client, named);
+}
+
+void pg_statements_settle(struct pg_client *client)
+{
+    const struct pg_pipeline *pipeline = &client->server->pipeline;
+
+    for (uint32_t i = 0; i < pipeline->noted_over; i++)
+        change_over(client, pipeline->noted_done);
+}
+
+void pg_statements_abandon(struct pg_client *client)
+{
+    struct pg_statements *statements = client->statements;
+
+    if (!statements)
+        return;
+    while (statements->count > 0)
+        change_over(client, false);
+    statements->deallocating = false;
+    buffer_clear(&statements->collected, &client->worker->loop.buffers);
+}
+
+void pg_statements_free(struct pg_client *client)
+{
+    struct pg_statements *statements = client->statements;
+
+    if (!statements)
+        return;
+    while (list_contains_any(&statements->by_use))
+        named_free(client, container_of(list_first(&statements->by_use), struct named, node));
+    buffer_clear(&statements->collected, &client->worker->loop.buffers);
+    free(statements->changes);
+    free(statements);
+    client->statements = NULL;
+}

@@ -1,0 +1,471 @@
+#include "pg_statements.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pg_client.h"
+#include "pg_named.h"
+#include "sluice/wire/pg.h"
+
+/* A Parse up to this size is kept where it came until it is whole; a longer one is collected. */
+#define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 4)
+/* A statement that no server ever has: closing it is answered, and does nothing. */
+#define NO_STATEMENT "sluice"
+
+static bool statements_on(const struct pg_client *client)
+{
+    return client->statements || (client->pool->settings.mode != POOL_MODE_SESSION &&
+                                  client->worker->conf->max_prepared_statements > 0);
+}
+
+/* The parts of a message that matter here. */
+struct parts {
+    const char *portal;  /* Bind */
+    const char *name;    /* of a statement; NULL: the message names none */
+    const uint8_t *rest; /* behind the names */
+};
+
+enum parts_found { PARTS_FOUND, PARTS_NONE, PARTS_MORE };
+
+static enum parts_found parts_find(uint8_t type, const uint8_t *body, size_t have, size_t length,
+                                   struct parts *parts)
+{
+    struct pg_reader reader = pg_reader_of(body, have);
+
+    memset(parts, 0, sizeof(*parts));
+    if (type == PG_DESCRIBE || type == PG_CLOSE) {
+        if (pg_read_u8(&reader) != 'S' && !reader.failed)
+            return PARTS_NONE;
+    } else if (type == PG_BIND) {
+        parts->portal = pg_read_text(&reader);
+    }
+    parts->name = pg_read_text(&reader);
+    parts->rest = reader.at;
+    if (!reader.failed)
+        return PARTS_FOUND;
+    return have < length && have < WHOLE_BYTES_MAX ? PARTS_MORE : PARTS_NONE;
+}
+
+static bool named_unsettled(const struct pg_statements *statements, const struct named *named)
+{
+    return named->serial != 0 && named->stretch != statements->stretch;
+}
+
+static bool statement_earlier(const struct pg_client *client, const uint8_t *key)
+{
+    return prepared_look(&client->server->prepared, key, client->statements->stretch) ==
+           PREPARED_EARLIER;
+}
+
+/* What follows the name in a Parse message is well-formed. */
+static bool parse_valid(const uint8_t *rest, size_t bytes)
+{
+    struct pg_reader reader = pg_reader_of(rest, bytes);
+    size_t types;
+
+    pg_read_text(&reader);
+    types = pg_read_u16(&reader);
+    return !reader.failed && pg_reader_left(&reader) == types * 4;
+}
+
+static enum pg_statements_verdict look_at_parse(struct pg_client *client, const struct parts *parts,
+                                                const uint8_t *body, size_t have, size_t length)
+{
+    struct pg_statements *statements = statements_need(client);
+    size_t rest_bytes = have - (size_t)(parts->rest - body);
+    struct named *named = named_find(statements, parts->name);
+    uint8_t key[STATEMENT_KEY_BYTES];
+    bool open_tail;
+
+    if (length > (size_t)client->worker->conf->client_statements_limit_bytes)
+        return STATEMENTS_TOO_LONG;
+    if (have < length && length <= WHOLE_BYTES_MAX)
+        return STATEMENTS_MORE;
+    if (have < length) {
+        if (statements->count > 0 && change_at(statements, 0)->stretch != statements->stretch)
+            return STATEMENTS_WAIT;
+        return STATEMENTS_COLLECT;
+    }
+    if (!parse_valid(parts->rest, rest_bytes))
+        return STATEMENTS_PASS;
+    if (named && named_unsettled(statements, named))
+        return STATEMENTS_WAIT;
+    if (named && named->statement)
+        memcpy(key, named->statement->key, sizeof(key));
+    else
+        statement_key(parts->rest, rest_bytes, key);
+    if (statement_earlier(client, key))
+        return STATEMENTS_WAIT;
+    /* Whether the transaction is aborted must be known: then no Parse may succeed. */
+    if (pg_pipeline_readies(&client->server->pipeline, &open_tail) > 0 &&
+        prepared_look(&client->server->prepared, key, statements->stretch) == PREPARED_SURE)
+        return STATEMENTS_WAIT;
+    return STATEMENTS_REWRITE;
+}
+
+static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                       size_t have, size_t length)
+{
+    struct pg_statements *statements = client->statements;
+    const struct named *named;
+    struct parts parts;
+    uint8_t key[STATEMENT_KEY_BYTES];
+
+    if (type != PG_BIND && type != PG_PARSE && type != PG_DESCRIBE && type != PG_CLOSE)
+        return STATEMENTS_PASS;
+    if (!statements_on(client) || client->server->pipeline.skip_until_sync)
+        return STATEMENTS_PASS;
+    switch (parts_find(type, body, have, length, &parts)) {
+    case PARTS_NONE:
+        return STATEMENTS_PASS;
+    case PARTS_MORE:
+        return STATEMENTS_MORE;
+    case PARTS_FOUND:
+        break;
+    }
+    if (parts.name[0] == '\0' || length > INT32_MAX - 2 * NAME_BYTES)
+        return STATEMENTS_PASS;
+    if (statements && statements->deallocating) {
+        if (client->server->pipeline.count > 0)
+            return STATEMENTS_WAIT;
+        statements->deallocating = false;
+    }
+    if (type == PG_PARSE)
+        return look_at_parse(client, &parts, body, have, length);
+    /* A name that is not the client's, even if it is a server's, means nothing. */
+    named = statements ? named_find(statements, parts.name) : NULL;
+    if (named && named_unsettled(statements, named))
+        return STATEMENTS_WAIT;
+    if (!named || !named->statement)
+        return type == PG_CLOSE && statement_key_of_name(parts.name, key) ? STATEMENTS_REWRITE
+                                                                          : STATEMENTS_PASS;
+    if (type != PG_CLOSE && statement_earlier(client, named->statement->key))
+        return STATEMENTS_WAIT;
+    return STATEMENTS_REWRITE;
+}
+
+enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t type,
+                                              const uint8_t *body, size_t have, size_t length)
+{
+    enum pg_statements_verdict verdict = look(client, type, body, have, length);
+
+    /* While the server reads COPY data it answers nothing, but fails at this message. */
+    if (verdict == STATEMENTS_WAIT && client->server->pipeline.copy_in)
+        verdict = have < length && type == PG_PARSE ? STATEMENTS_COLLECT : STATEMENTS_REWRITE;
+    return verdict;
+}
+
+/* --- doing --- */
+
+static void queue_header(struct pg_client *client, uint8_t type, size_t body_bytes)
+{
+    uint8_t header[PG_HEADER_BYTES] = {type};
+
+    pg_put_u32(header + 1, (uint32_t)body_bytes + 4);
+    stream_queue(&client->server->base.stream, header, sizeof(header));
+}
+
+static void queue_bytes(struct pg_client *client, const void *bytes, size_t length)
+{
+    stream_queue(&client->server->base.stream, bytes, length);
+}
+
+static void queue_as_it_is(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                           size_t length)
+{
+    queue_header(client, type, length);
+    queue_bytes(client, body, have);
+    pg_pipeline_sent(&client->server->pipeline, type, false);
+}
+
+static void queue_close(struct pg_client *client, const char *name)
+{
+    queue_header(client, PG_CLOSE, 1 + strlen(name) + 1);
+    queue_bytes(client, "S", 1);
+    queue_bytes(client, name, strlen(name) + 1);
+}
+
+static void queue_parse(struct pg_client *client, const char *name, const uint8_t *rest,
+                        size_t rest_bytes)
+{
+    queue_header(client, PG_PARSE, strlen(name) + 1 + rest_bytes);
+    queue_bytes(client, name, strlen(name) + 1);
+    queue_bytes(client, rest, rest_bytes);
+    counter_add(&client->pool->counters.server_parse_count, 1);
+}
+
+/* Closes what has to go before one more statement is prepared, and this one when it is in doubt. */
+static void statements_make_room(struct pg_client *client, const struct statement *statement)
+{
+    struct pg_server *pg = client->server;
+    struct pg_statements *statements = client->statements;
+    int64_t most = client->worker->conf->max_prepared_statements;
+    uint8_t key[STATEMENT_KEY_BYTES];
+    char name[STATEMENT_NAME_BYTES];
+    uint32_t serial;
+
+    while (prepared_evict(&pg->prepared, most > 0 ? (size_t)most - 1 : 0, statements->stretch, key,
+                          &serial)) {
+        struct change *change = change_add(statements);
+
+        memcpy(change->key, key, sizeof(key));
+        change->server_serial = serial;
+        statement_name(key, name);
+        queue_close(client, name);
+        pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, true);
+    }
+    if (prepared_look(&pg->prepared, statement->key, statements->stretch) != PREPARED_NOT) {
+        queue_close(client, statement->name);
+        pg_pipeline_sent(&pg->pipeline, PG_CLOSE, true);
+    }
+}
+
+/* Sends Parse; own: its answer is not for the client. Returns the note, to add to. */
+static struct change *statements_prepare(struct pg_client *client,
+                                         const struct statement *statement, bool own)
+{
+    struct pg_server *pg = client->server;
+    struct change *change;
+
+    statements_make_room(client, statement);
+    queue_parse(client, statement->name, statement->body, statement->body_bytes);
+    pg_pipeline_sent(&pg->pipeline, PG_NOTED_PARSE, own);
+    change = change_add(client->statements);
+    memcpy(change->key, statement->key, sizeof(change->key));
+    change->server_serial =
+        prepared_parse(&pg->prepared, statement->key, client->statements->stretch);
+    return change;
+}
+
+/* Makes sure that the server has the statement. */
+static void statements_supply(struct pg_client *client, const struct statement *statement)
+{
+    struct prepared *prepared = &client->server->prepared;
+    enum prepared_state state =
+        prepared_look(prepared, statement->key, client->statements->stretch);
+
+    if (state == PREPARED_SURE || state == PREPARED_SENT)
+        prepared_used(prepared, statement->key);
+    else
+        statements_prepare(client, statement, true);
+}
+
+/* A Parse with a name that is in use: the server refuses it, in its place among the others. */
+static void rewrite_duplicate(struct pg_client *client, struct named *named, const uint8_t *rest,
+                              size_t rest_bytes)
+{
+    struct change *change;
+
+    statements_supply(client, named->statement);
+    queue_parse(client, named->statement->name, rest, rest_bytes);
+    pg_pipeline_sent(&client->server->pipeline, PG_NOTED_PARSE, false);
+    change = change_add(client->statements);
+    change->named = named;
+    change->duplicate = true;
+    named->changes++;
+}
+
+static void rewrite_parse(struct pg_client *client, const char *name, const uint8_t *rest,
+                          size_t rest_bytes)
+{
+    struct pg_server *pg = client->server;
+    struct pg_statements *statements = client->statements;
+    struct named *named = named_find(statements, name);
+    uint8_t key[STATEMENT_KEY_BYTES];
+    struct statement *statement;
+    enum prepared_state state;
+    struct change *change;
+
+    if (named && named->statement) {
+        rewrite_duplicate(client, named, rest, rest_bytes);
+        return;
+    }
+    statement_key(rest, rest_bytes, key);
+    statement = statement_get(&client->worker->statements, key, rest, rest_bytes);
+    if (!named)
+        named = named_add(statements, name);
+    state = prepared_look(&pg->prepared, key, statements->stretch);
+    if (state == PREPARED_SURE && pg->status == 'E') {
+        prepared_doubt(&pg->prepared, key); /* the server says what it says to any Parse now */
+        state = PREPARED_DOUBT;
+    }
+    if (state == PREPARED_SURE || state == PREPARED_SENT) {
+        prepared_used(&pg->prepared, key);
+        queue_close(client, NO_STATEMENT);
+        pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE_AS_PARSE, false);
+        change = change_add(statements);
+    } else {
+        change = statements_prepare(client, statement, false);
+    }
+    change_named(statements, change, named, statement);
+    named_bound(client, named);
+}
+
+static void rewrite_close(struct pg_client *client, const char *name)
+{
+    struct pg_server *pg = client->server;
+    struct pg_statements *statements = client->statements;
+    struct named *named = statements ? named_find(statements, name) : NULL;
+
+    queue_close(client, NO_STATEMENT);
+    if (named && named->statement) {
+        pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, false);
+        change_named(statements, change_add(statements), named, NULL);
+    } else {
+        pg_pipeline_sent(&pg->pipeline, PG_CLOSE, false);
+    }
+}
+
+void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                           size_t length)
+{
+    struct pg_statements *statements = client->statements;
+    const char *server_name;
+    struct named *named;
+    struct parts parts;
+    size_t rest_bytes;
+
+    parts_find(type, body, have, length, &parts);
+    rest_bytes = have - (size_t)(parts.rest - body);
+    if (type == PG_PARSE) {
+        rewrite_parse(client, parts.name, parts.rest, rest_bytes);
+        return;
+    }
+    if (type == PG_CLOSE) {
+        rewrite_close(client, parts.name);
+        return;
+    }
+    named = named_find(statements, parts.name);
+    if (!named->statement) {
+        queue_as_it_is(client, type, body, have, length);
+        return;
+    }
+    named_used(statements, named);
+    statements_supply(client, named->statement);
+    server_name = named->statement->name;
+    queue_header(client, type, length - strlen(parts.name) + strlen(server_name));
+    if (type == PG_BIND)
+        queue_bytes(client, parts.portal, strlen(parts.portal) + 1);
+    else
+        queue_bytes(client, "S", 1);
+    queue_bytes(client, server_name, strlen(server_name) + 1);
+    queue_bytes(client, parts.rest, rest_bytes);
+    pg_pipeline_sent(&client->server->pipeline, type, false);
+}
+
+void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last)
+{
+    struct buffer *collected = &client->statements->collected;
+    struct buffer_cache *cache = &client->worker->loop.buffers;
+    size_t length;
+    struct parts parts;
+
+    buffer_append(collected, cache, piece, bytes);
+    if (!last)
+        return;
+    length = buffer_length(collected);
+    if (parts_find(PG_PARSE, buffer_bytes(collected), length, length, &parts) == PARTS_FOUND &&
+        parse_valid(parts.rest, length - (size_t)(parts.rest - buffer_bytes(collected)))) {
+        pg_statements_rewrite(client, PG_PARSE, buffer_bytes(collected), length, length);
+    } else {
+        queue_as_it_is(client, PG_PARSE, buffer_bytes(collected), length, length);
+    }
+    buffer_clear(collected, cache);
+}
+
+/* --- statements that do away with prepared ones --- */
+
+static bool may_deallocate(const char *text, size_t bytes)
+{
+    static const char *const words[] = {"deallocate", "discard"};
+
+    while (bytes > 0 && strchr(" \t\r\n\f", *text)) {
+        text++;
+        bytes--;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (bytes >= strlen(words[i]) && strncasecmp(text, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
+void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have)
+{
+    struct pg_statements *statements = client->statements;
+    struct prepared *prepared = &client->server->prepared;
+
+    if (type == PG_SYNC && statements)
+        statements->stretch++;
+    if (type == PG_PARSE && have > 0 && body[0] == '\0') {
+        if (may_deallocate((const char *)body + 1, have - 1))
+            prepared_doubt_all(prepared);
+    } else if (type == PG_QUERY && have > 0 && may_deallocate((const char *)body, have)) {
+        prepared_doubt_all(prepared);
+        if (statements)
+            statements->deallocating = true;
+    }
+}
+
+void pg_statements_command(struct pg_client *client, const uint8_t *body, size_t length)
+{
+    static const char deallocate_all[] = "DEALLOCATE ALL", discard_all[] = "DISCARD ALL";
+
+    if (!(length == sizeof(deallocate_all) && memcmp(body, deallocate_all, length) == 0) &&
+        !(length == sizeof(discard_all) && memcmp(body, discard_all, length) == 0))
+        return;
+    prepared_doubt_all(&client->server->prepared);
+    if (client->statements)
+        named_forget_all(client);
+}
+
+/* The client's name for what the server calls by the name at `at`; NULL: it is no such name. */
+static const char *name_of_client(const struct pg_statements *statements, const uint8_t *at,
+                                  size_t left)
+{
+    const struct change *change = statements->count > 0 ? change_at(statements, 0) : NULL;
+    char name[STATEMENT_NAME_BYTES];
+    uint8_t key[STATEMENT_KEY_BYTES];
+
+    if (left < sizeof(name))
+        return NULL;
+    memcpy(name, at, sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    if (!statement_key_of_name(name, key))
+        return NULL;
+    if (change && change->duplicate)
+        return change->named->name;
+    LIST_EACH_SAFE (&statements->by_use, node, following) {
+        const struct named *named = container_of(node, struct named, node);
+
+        if (named->statement && memcmp(named->statement->key, key, sizeof(key)) == 0)
+            return named->name;
+    }
+    return NULL;
+}
+
+bool pg_statements_error(struct pg_client *client, const uint8_t *body, size_t length)
+{
+    struct stream *stream = &client->stream;
+    uint8_t header[PG_HEADER_BYTES] = {PG_ERROR};
+    const uint8_t *at, *end = body + length;
+    const char *name = NULL;
+
+    if (!client->statements)
+        return false;
+    for (at = body; !name; at++) {
+        at = memmem(at, (size_t)(end - at), STATEMENT_NAME_PREFIX,
+                    sizeof(STATEMENT_NAME_PREFIX) - 1);
+        if (!at)
+            return false;
+        name = name_of_client(client->statements, at, (size_t)(end - at));
+    }
+    at--;
+    pg_put_u32(header + 1, (uint32_t)(4 + length - (STATEMENT_NAME_BYTES - 1) + strlen(name)));
+    stream_queue(stream, header, sizeof(header));
+    stream_queue(stream, body, (size_t)(at - body));
+    stream_queue(stream, name, strlen(name));
+    at += STATEMENT_NAME_BYTES - 1;
+    stream_queue(stream, at, (size_t)(end - at));
+    return true;
+}
