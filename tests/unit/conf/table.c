@@ -24,6 +24,7 @@ static const struct {
     {"cancel_wait_timeout", "10", true},
     {"client_idle_timeout", "0", true},
     {"client_login_timeout", "60", true},
+    {"client_statements_limit", "16MB", true},
     {"client_tls13_ciphers", NULL, true},
     {"client_tls_ca_file", "", true},
     {"client_tls_cert_file", "", true},
