@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_repeat.h"
 #include "sluice/base/memory.h"
 
 #define CHANGES_MIN 16u
@@ -195,7 +196,8 @@ void pg_statements_abandon(struct pg_client *client)
         return;
     while (statements->count > 0)
         change_over(client, false);
-    statements->deallocating = false;
+    statements->deallocating = statements->stretch_begun = false;
+    pg_repeat_forget(client);
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
 }
 
@@ -208,6 +210,7 @@ void pg_statements_free(struct pg_client *client)
     while (list_contains_any(&statements->by_use))
         named_free(client, container_of(list_first(&statements->by_use), struct named, node));
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
+    buffer_clear(&statements->kept, &client->worker->loop.buffers);
     free(statements->changes);
     free(statements);
     client->statements = NULL;

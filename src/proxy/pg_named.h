@@ -31,6 +31,13 @@ struct change {
     bool duplicate; /* a Parse for a name that is in use: fails */
 };
 
+/* Whether what is sent is kept, to be sent again (pg_repeat.h). */
+enum repeat {
+    REPEAT_OFF,
+    REPEAT_OPEN,   /* it is kept */
+    REPEAT_CLOSED, /* it is, up to the Sync that ends it */
+};
+
 struct pg_statements {
     struct named *by_name; /* hash */
     struct list by_use;
@@ -38,7 +45,10 @@ struct pg_statements {
     struct change *changes; /* ring */
     uint32_t first, count, size;
     uint32_t serial;
-    uint32_t stretch;        /* counts Syncs */
+    uint32_t stretch;   /* counts Syncs */
+    struct buffer kept; /* of the present stretch, as it was sent */
+    enum repeat repeat;
+    bool stretch_begun;      /* by more than a Parse that needed nothing done */
     bool deallocating;       /* a DEALLOCATE or DISCARD is on its way as a simple query */
     struct buffer collected; /* of a Parse that came in pieces */
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_repeat.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
 
@@ -128,7 +129,8 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         return VERDICT_LOST;
     }
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
-        bool told = pg_statements_error(client, body, length);
+        bool told =
+            pg_repeat_error(client, body, length) || pg_statements_error(client, body, length);
 
         pg_statements_settle(client);
         if (told)
@@ -175,7 +177,11 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
     }
     if (verdict == PG_PASS_PARSED)
         return VERDICT_PARSED;
-    return verdict == PG_PASS ? VERDICT_PASS : VERDICT_SWALLOW;
+    if (verdict != PG_PASS)
+        return VERDICT_SWALLOW;
+    if (type != PG_NOTICE && type != PG_NOTIFICATION && type != PG_PARAMETER_STATUS)
+        pg_repeat_forget(client);
+    return VERDICT_PASS;
 }
 
 static bool seen_whole(uint8_t type)

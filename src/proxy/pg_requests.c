@@ -196,7 +196,7 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
     }
     if (verdict == VERDICT_PASS) {
         pg_pipeline_sent(&pg->pipeline, type, false);
-        pg_statements_passed(client, type, body, have);
+        pg_statements_passed(client, type, body, have, length);
     }
     if (type == PG_PARSE)
         counter_add(&client->pool->counters.client_parse_count, 1);

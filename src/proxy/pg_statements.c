@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/uio.h>
 
 #include "pg_client.h"
 #include "pg_named.h"
+#include "pg_repeat.h"
 #include "sluice/wire/pg.h"
 
 /* A Parse up to this size is kept where it came until it is whole; a longer one is collected. */
@@ -238,8 +240,7 @@ static struct change *statements_prepare(struct pg_client *client,
     return change;
 }
 
-/* Makes sure that the server has the statement. */
-static void statements_supply(struct pg_client *client, const struct statement *statement)
+void pg_statements_supply(struct pg_client *client, const struct statement *statement)
 {
     struct prepared *prepared = &client->server->prepared;
     enum prepared_state state =
@@ -257,7 +258,9 @@ static void rewrite_duplicate(struct pg_client *client, struct named *named, con
 {
     struct change *change;
 
-    statements_supply(client, named->statement);
+    pg_repeat_forget(client);
+    client->statements->stretch_begun = true;
+    pg_statements_supply(client, named->statement);
     queue_parse(client, named->statement->name, rest, rest_bytes);
     pg_pipeline_sent(&client->server->pipeline, PG_NOTED_PARSE, false);
     change = change_add(client->statements);
@@ -297,7 +300,9 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
         change = change_add(statements);
     } else {
         change = statements_prepare(client, statement, false);
+        statements->stretch_begun = true;
     }
+    pg_repeat_forget(client);
     change_named(statements, change, named, statement);
     named_bound(client, named);
 }
@@ -308,6 +313,10 @@ static void rewrite_close(struct pg_client *client, const char *name)
     struct pg_statements *statements = client->statements;
     struct named *named = statements ? named_find(statements, name) : NULL;
 
+    if (statements) {
+        pg_repeat_forget(client);
+        statements->stretch_begun = true;
+    }
     queue_close(client, NO_STATEMENT);
     if (named && named->statement) {
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, false);
@@ -317,11 +326,39 @@ static void rewrite_close(struct pg_client *client, const char *name)
     }
 }
 
+/* Bind or Describe, with the name that the server knows. */
+static void write_renamed(struct pg_client *client, uint8_t type, const struct parts *parts,
+                          size_t rest_bytes, size_t length, const struct statement *statement)
+{
+    const char *front = type == PG_BIND ? parts->portal : "S";
+    size_t front_bytes = type == PG_BIND ? strlen(front) + 1 : 1;
+    size_t body_bytes = length - strlen(parts->name) + strlen(statement->name);
+    uint8_t header[PG_HEADER_BYTES] = {type};
+    const struct iovec pieces[] = {
+        {header, sizeof(header)},
+        {(void *)(uintptr_t)front, front_bytes},
+        {(void *)(uintptr_t)statement->name, STATEMENT_NAME_BYTES},
+        {(void *)(uintptr_t)parts->rest, rest_bytes},
+    };
+    bool sure = prepared_look(&client->server->prepared, statement->key,
+                              client->statements->stretch) == PREPARED_SURE;
+    bool whole = body_bytes == front_bytes + STATEMENT_NAME_BYTES + rest_bytes;
+    bool keep = pg_repeat_wants(client, sure && whole, sizeof(header) + body_bytes);
+
+    pg_statements_supply(client, statement);
+    pg_put_u32(header + 1, (uint32_t)body_bytes + 4);
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        queue_bytes(client, pieces[i].iov_base, pieces[i].iov_len);
+        if (keep)
+            pg_repeat_keep(client, pieces[i].iov_base, pieces[i].iov_len);
+    }
+    pg_pipeline_sent(&client->server->pipeline, type, false);
+}
+
 void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                            size_t length)
 {
     struct pg_statements *statements = client->statements;
-    const char *server_name;
     struct named *named;
     struct parts parts;
     size_t rest_bytes;
@@ -342,16 +379,7 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
         return;
     }
     named_used(statements, named);
-    statements_supply(client, named->statement);
-    server_name = named->statement->name;
-    queue_header(client, type, length - strlen(parts.name) + strlen(server_name));
-    if (type == PG_BIND)
-        queue_bytes(client, parts.portal, strlen(parts.portal) + 1);
-    else
-        queue_bytes(client, "S", 1);
-    queue_bytes(client, server_name, strlen(server_name) + 1);
-    queue_bytes(client, parts.rest, rest_bytes);
-    pg_pipeline_sent(&client->server->pipeline, type, false);
+    write_renamed(client, type, &parts, rest_bytes, length, named->statement);
 }
 
 void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last)
@@ -390,11 +418,14 @@ static bool may_deallocate(const char *text, size_t bytes)
     return false;
 }
 
-void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have)
+void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                          size_t length)
 {
     struct pg_statements *statements = client->statements;
     struct prepared *prepared = &client->server->prepared;
 
+    if (statements)
+        pg_repeat_passed(client, type, body, have, length);
     if (type == PG_SYNC && statements)
         statements->stretch++;
     if (type == PG_PARSE && have > 0 && body[0] == '\0') {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct pg_client;
+struct statement;
 
 enum pg_statements_verdict {
     STATEMENTS_PASS,     /* the message goes to the server as it is */
@@ -34,7 +35,11 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
 void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last);
 
 /* A message is passed on as it is; only what changes prepared statements matters here. */
-void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have);
+void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                          size_t length);
+
+/* Makes sure that the server has the statement: queues a Parse when it is not known to. */
+void pg_statements_supply(struct pg_client *client, const struct statement *statement);
 
 /* The server's last reply ended requests that are noted (pg_pipeline.noted_over). */
 void pg_statements_settle(struct pg_client *client);

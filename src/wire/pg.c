@@ -165,7 +165,7 @@ bool pg_error_parse(const uint8_t *body, size_t length, struct pg_error *error)
 {
     struct pg_reader reader = pg_reader_of(body, length);
 
-    *error = (struct pg_error){"", "", "", "", ""};
+    *error = (struct pg_error){"", "", "", "", "", ""};
     for (;;) {
         uint8_t field = pg_read_u8(&reader);
         const char *text;
@@ -187,5 +187,7 @@ bool pg_error_parse(const uint8_t *body, size_t length, struct pg_error *error)
             error->detail = text;
         else if (field == 'H')
             error->hint = text;
+        else if (field == 'R')
+            error->routine = text;
     }
 }

@@ -251,6 +251,17 @@ enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
     }
 }
 
+bool pg_pipeline_unnoticed(const struct pg_pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < pipeline->count; i++) {
+        uint8_t owed = owed_at(pipeline, i);
+
+        if (owed != (PG_QUERY | OWN) && owed != PG_NOTED_CLOSE_AS_PARSE)
+            return false;
+    }
+    return true;
+}
+
 bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline)
 {
     return pipeline->count == 1 && owed_at(pipeline, 0) == PG_SYNC && !pipeline->unsynced;

@@ -218,7 +218,87 @@ START_TEST(hidden_deallocation_heals)
     ck_assert_str_eq(client_query(&neighbour, "SELECT 1; DEALLOCATE ALL"),
                      "T(?column?) D(1) C(SELECT 1) C(DEALLOCATE ALL) Z(I)");
     ck_assert_str_eq(execute(&client, "s", NULL), "2 D(1) C(SELECT 1) Z(I)");
+    ck_assert_str_eq(client_query(&neighbour, "DO 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'"),
+                     "C(DO) Z(I)");
+    ck_assert_str_eq(execute(&client, "s", NULL), "2 D(1) C(SELECT 1) Z(I)");
     client_close(&neighbour);
+    stop();
+}
+END_TEST
+
+/* The table changes: how the client executes its statement, and what it must get. */
+static void change_table(struct client *who, const char *type)
+{
+    ck_assert_str_eq(client_query(who, text("ALTER TABLE changing ALTER x TYPE %s", type)),
+                     "C(ALTER TABLE) Z(I)");
+}
+
+START_TEST(a_changed_result_type_is_not_noticed)
+{
+    start("");
+    open_neighbour("p");
+    ck_assert_str_eq(client_query(&client, "CREATE TABLE changing AS SELECT 1::int AS x"),
+                     "C(SELECT 1) Z(I)");
+    ck_assert_str_eq(prepare(&client, "s", "SELECT * FROM changing WHERE $1 = 'y'"), "1 Z(I)");
+    ck_assert_str_eq(execute(&client, "s", "y"), "2 D(1) C(SELECT 1) Z(I)");
+    change_table(&neighbour, "text");
+    ck_assert_str_eq(execute(&client, "s", "y"), "2 D(1) C(SELECT 1) Z(I)");
+    change_table(&neighbour, "int USING x::int");
+    client_send(&client, put_sync(put_describe(put_new(), 'S', "s")));
+    ck_assert_str_eq(client_answer(&client),
+                     "t(1) E(0A000 cached plan must not change result type) Z(I)");
+    client_send(&client, put_sync(put_describe(put_new(), 'S', "s")));
+    ck_assert_str_eq(client_answer(&client), "t(1) T(x) Z(I)");
+    change_table(&neighbour, "text");
+    /* A client that comes new, with the same text. */
+    client_send(&neighbour,
+                put_sync(put_execute(
+                    put_describe(
+                        put_bind(put_parse(put_new(), "t", "SELECT * FROM changing WHERE $1 = 'y'"),
+                                 "", "t", "y"),
+                        'P', ""),
+                    "", 0)));
+    ck_assert_str_eq(client_answer(&neighbour), "1 2 T(x) D(1) C(SELECT 1) Z(I)");
+    /* Inside a transaction the client has to be told, and the next use works. */
+    change_table(&neighbour, "int USING x::int");
+    ck_assert_str_eq(client_query(&client, "BEGIN"), "C(BEGIN) Z(T)");
+    ck_assert_str_eq(execute(&client, "s", "y"),
+                     "E(0A000 cached plan must not change result type) Z(E)");
+    ck_assert_str_eq(client_query(&client, "ROLLBACK"), "C(ROLLBACK) Z(I)");
+    ck_assert_str_eq(client_query(&client, "BEGIN"), "C(BEGIN) Z(T)");
+    ck_assert_str_eq(execute(&client, "s", "y"), "2 D(1) C(SELECT 1) Z(T)");
+    ck_assert_str_eq(client_query(&client, "COMMIT"), "C(COMMIT) Z(I)");
+    client_query(&client, "DROP TABLE changing");
+    ck_assert_str_eq(execute(&client, "s", "y"),
+                     "E(42P01 relation \"changing\" does not exist) Z(I)");
+    client_close(&neighbour);
+    stop();
+}
+END_TEST
+
+START_TEST(what_was_executed_before_a_stale_statement_is_not_repeated)
+{
+    start("");
+    ck_assert_str_eq(client_query(&client, "CREATE TABLE changing AS SELECT 1::int AS x; "
+                                           "CREATE TABLE log (line text)"),
+                     "C(SELECT 1) C(CREATE TABLE) Z(I)");
+    ck_assert_str_eq(prepare(&client, "s", "SELECT * FROM changing"), "1 Z(I)");
+    ck_assert_str_eq(prepare(&client, "log", "INSERT INTO log VALUES ('once')"), "1 Z(I)");
+    change_table(&client, "text");
+    client_send(&client, put_sync(put_execute(
+                             put_bind(put_execute(put_bind(put_new(), "", "log", NULL), "", 0), "",
+                                      "s", NULL),
+                             "", 0)));
+    ck_assert_str_eq(client_answer(&client),
+                     "2 C(INSERT 0 1) E(0A000 cached plan must not change result type) Z(I)");
+    ck_assert_str_eq(client_query(&client, "SELECT count(*) FROM log"),
+                     "T(count) D(0) C(SELECT 1) Z(I)");
+    client_send(&client, put_sync(put_execute(
+                             put_bind(put_execute(put_bind(put_new(), "", "log", NULL), "", 0), "",
+                                      "s", NULL),
+                             "", 0)));
+    ck_assert_str_eq(client_answer(&client), "2 C(INSERT 0 1) 2 D(1) C(SELECT 1) Z(I)");
+    client_query(&client, "DROP TABLE changing, log");
     stop();
 }
 END_TEST
@@ -296,7 +376,9 @@ START_TEST(too_many_statements_of_a_client_are_forgotten_oldest_first)
         client_send(&client, put_sync(packet));
         client_drain(&client);
     }
-    ck_assert_int_lt(sluice_resident_kb(&sluice) - before, 16 * 1024);
+    /* A sanitizer keeps what is freed. */
+    if (slow_factor() == 1)
+        ck_assert_int_lt(sluice_resident_kb(&sluice) - before, 16 * 1024);
     ck_assert_str_eq(execute(&client, "first", NULL),
                      "E(26000 prepared statement \"first\" does not exist) Z(I)");
     ck_assert_str_eq(execute(&client, "s99999", NULL), "2 D(99999) C(SELECT 1) Z(I)");
@@ -461,6 +543,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, errors_have_the_names_of_the_client);
     suite_add_loop(suite, SUITE_OURS, 20, deallocate_all_and_discard_all_forget, 2);
     suite_add(suite, SUITE_OURS, 20, hidden_deallocation_heals);
+    suite_add(suite, SUITE_OURS, 20, a_changed_result_type_is_not_noticed);
+    suite_add(suite, SUITE_OURS, 20, what_was_executed_before_a_stale_statement_is_not_repeated);
     suite_add(suite, SUITE_OURS, 20, long_names_and_texts_work);
     suite_add(suite, SUITE_OURS, 20, large_parameters_stream_behind_the_name);
     suite_add(suite, SUITE_OURS, 20, messages_in_single_bytes_mean_the_same);

@@ -139,7 +139,7 @@ void pg_write_error(struct pg_writer *writer, uint8_t type, const char *severity
 /* The fields of an ErrorResponse that we look at; "" where the server left one out. They point into
  * the message. */
 struct pg_error {
-    const char *severity, *sqlstate, *message, *detail, *hint;
+    const char *severity, *sqlstate, *message, *detail, *hint, *routine;
 };
 
 /* body: without type and length. False when it is malformed; the fields are valid strings then too.

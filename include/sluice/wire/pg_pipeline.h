@@ -66,6 +66,10 @@ static inline bool pg_pipeline_full(const struct pg_pipeline *pipeline)
     return pipeline->count >= PG_PIPELINE_MAX;
 }
 
+/* True when no request of the client is owed whose reply tells of a transaction: only our own
+ * settings, and Parses answered without one. */
+bool pg_pipeline_unnoticed(const struct pg_pipeline *pipeline);
+
 /* After an error: true when all that is still owed is the ReadyForQuery of one Sync. */
 bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline);
 

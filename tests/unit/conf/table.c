@@ -148,7 +148,9 @@ static void compare_setting(void *context, const char *name, const char *value,
     ck_assert_str_eq(name, expected[*at].name);
     ck_assert_pstr_eq(standard, expected[*at].standard);
     ck_assert_msg(changeable == expected[*at].changeable, "%s", name);
-    if (strcmp(name, "redis_client_output_limit") == 0)
+    if (strcmp(name, "client_statements_limit") == 0)
+        ck_assert_str_eq(value, "16777216");
+    else if (strcmp(name, "redis_client_output_limit") == 0)
         ck_assert_str_eq(value, "33554432");
     else if (strcmp(name, "conffile") == 0)
         ck_assert_str_eq(value, "conf.ini");
