@@ -59,7 +59,7 @@ struct named *named_add(struct pg_statements *statements, const char *name)
     return named;
 }
 
-static void named_free(struct pg_client *client, struct named *named)
+void named_forget(struct pg_client *client, struct named *named)
 {
     struct pg_statements *statements = client->statements;
 
@@ -88,7 +88,7 @@ void named_bound(struct pg_client *client, const struct named *keep)
 
         if (oldest == keep || oldest->changes > 0)
             return;
-        named_free(client, oldest);
+        named_forget(client, oldest);
     }
 }
 
@@ -98,7 +98,7 @@ void named_forget_all(struct pg_client *client)
         struct named *named = container_of(node, struct named, node);
 
         if (named->changes == 0)
-            named_free(client, named);
+            named_forget(client, named);
     }
 }
 
@@ -177,7 +177,7 @@ static void change_over(struct pg_client *client, bool done)
         }
     }
     if (!named->statement && named->changes == 0)
-        named_free(client, named);
+        named_forget(client, named);
 }
 
 void pg_statements_settle(struct pg_client *client)
@@ -208,7 +208,7 @@ void pg_statements_free(struct pg_client *client)
     if (!statements)
         return;
     while (list_contains_any(&statements->by_use))
-        named_free(client, container_of(list_first(&statements->by_use), struct named, node));
+        named_forget(client, container_of(list_first(&statements->by_use), struct named, node));
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
     buffer_clear(&statements->kept, &client->worker->loop.buffers);
     free(statements->changes);

@@ -67,6 +67,9 @@ void named_used(struct pg_statements *statements, struct named *named);
 /* Forgets what was used longest ago, but not `keep`, while the client has more than it may. */
 void named_bound(struct pg_client *client, const struct named *keep);
 
+/* Forgets one of which nothing is on its way. */
+void named_forget(struct pg_client *client, struct named *named);
+
 /* DEALLOCATE ALL: forgets those of which nothing is on its way. */
 void named_forget_all(struct pg_client *client);
 

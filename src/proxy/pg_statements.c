@@ -6,12 +6,15 @@
 #include <sys/uio.h>
 
 #include "pg_client.h"
+#include "pg_deallocate.h"
 #include "pg_named.h"
 #include "pg_repeat.h"
 #include "sluice/wire/pg.h"
 
 /* A Parse up to this size is kept where it came until it is whole; a longer one is collected. */
 #define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 4)
+/* A DEALLOCATE that is longer is not looked for. */
+#define QUERY_BYTES_MAX 256u
 /* A statement that no server ever has: closing it is answered, and does nothing. */
 #define NO_STATEMENT "sluice"
 
@@ -106,6 +109,36 @@ static enum pg_statements_verdict look_at_parse(struct pg_client *client, const 
     return STATEMENTS_REWRITE;
 }
 
+/* DEALLOCATE of a name of the client's, as a simple query between transactions' statements: where
+ * nothing is on its way. */
+static struct named *deallocated(const struct pg_client *client, const uint8_t *body, size_t have)
+{
+    char name[PG_DEALLOCATE_NAME_BYTES];
+    struct named *named = NULL;
+
+    if (pg_deallocate_name((const char *)body, have, name))
+        named = named_find(client->statements, name);
+    return named && named->statement ? named : NULL;
+}
+
+static enum pg_statements_verdict look_at_query(const struct pg_client *client, const uint8_t *body,
+                                                size_t have, size_t length)
+{
+    const struct pg_server *pg = client->server;
+    bool open_tail;
+
+    if (length > QUERY_BYTES_MAX || !pg_deallocate_begins((const char *)body, have))
+        return STATEMENTS_PASS;
+    if (have < length)
+        return STATEMENTS_MORE;
+    if (!deallocated(client, body, have))
+        return STATEMENTS_PASS;
+    if (!pg_pipeline_idle(&pg->pipeline))
+        return pg_pipeline_readies(&pg->pipeline, &open_tail) > 0 ? STATEMENTS_WAIT
+                                                                  : STATEMENTS_PASS;
+    return pg->status == 'E' ? STATEMENTS_PASS : STATEMENTS_REWRITE;
+}
+
 static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, const uint8_t *body,
                                        size_t have, size_t length)
 {
@@ -114,6 +147,8 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     struct parts parts;
     uint8_t key[STATEMENT_KEY_BYTES];
 
+    if (type == PG_QUERY && statements)
+        return look_at_query(client, body, have, length);
     if (type != PG_BIND && type != PG_PARSE && type != PG_DESCRIBE && type != PG_CLOSE)
         return STATEMENTS_PASS;
     if (!statements_on(client) || client->server->pipeline.skip_until_sync)
@@ -355,6 +390,22 @@ static void write_renamed(struct pg_client *client, uint8_t type, const struct p
     pg_pipeline_sent(&client->server->pipeline, type, false);
 }
 
+static void queue_query(struct pg_client *client, const char *query, bool own)
+{
+    queue_header(client, PG_QUERY, strlen(query) + 1);
+    queue_bytes(client, query, strlen(query) + 1);
+    pg_pipeline_sent(&client->server->pipeline, PG_QUERY, own);
+}
+
+/* The name is forgotten; the statement stays for others, and the server has another one to
+ * deallocate. */
+static void rewrite_deallocate(struct pg_client *client, struct named *named)
+{
+    queue_query(client, "PREPARE " NO_STATEMENT " AS SELECT 1", true);
+    queue_query(client, "DEALLOCATE " NO_STATEMENT, false);
+    named_forget(client, named);
+}
+
 void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                            size_t length)
 {
@@ -363,6 +414,10 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
     struct parts parts;
     size_t rest_bytes;
 
+    if (type == PG_QUERY) {
+        rewrite_deallocate(client, deallocated(client, body, have));
+        return;
+    }
     parts_find(type, body, have, length, &parts);
     rest_bytes = have - (size_t)(parts.rest - body);
     if (type == PG_PARSE) {
@@ -404,20 +459,6 @@ void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_
 
 /* --- statements that do away with prepared ones --- */
 
-static bool may_deallocate(const char *text, size_t bytes)
-{
-    static const char *const words[] = {"deallocate", "discard"};
-
-    while (bytes > 0 && strchr(" \t\r\n\f", *text)) {
-        text++;
-        bytes--;
-    }
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (bytes >= strlen(words[i]) && strncasecmp(text, words[i], strlen(words[i])) == 0)
-            return true;
-    return false;
-}
-
 void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                           size_t length)
 {
@@ -429,9 +470,9 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
     if (type == PG_SYNC && statements)
         statements->stretch++;
     if (type == PG_PARSE && have > 0 && body[0] == '\0') {
-        if (may_deallocate((const char *)body + 1, have - 1))
+        if (pg_deallocate_begins((const char *)body + 1, have - 1))
             prepared_doubt_all(prepared);
-    } else if (type == PG_QUERY && have > 0 && may_deallocate((const char *)body, have)) {
+    } else if (type == PG_QUERY && have > 0 && pg_deallocate_begins((const char *)body, have)) {
         prepared_doubt_all(prepared);
         if (statements)
             statements->deallocating = true;

@@ -210,6 +210,44 @@ START_TEST(deallocate_all_and_discard_all_forget)
 }
 END_TEST
 
+START_TEST(deallocate_forgets_one_name)
+{
+    start("");
+    open_neighbour("p");
+    ck_assert_str_eq(prepare(&neighbour, "s", "SELECT 1"), "1 Z(I)");
+    ck_assert_str_eq(prepare(&client, "s", "SELECT 1"), "1 Z(I)");
+    ck_assert_str_eq(prepare(&client, "t", "SELECT 2"), "1 Z(I)");
+    ck_assert_str_eq(client_query(&client, "DEALLOCATE PREPARE S;"), "C(DEALLOCATE) Z(I)");
+    ck_assert_str_eq(client_query(&client, "DEALLOCATE s"),
+                     "E(26000 prepared statement \"s\" does not exist) Z(I)");
+    ck_assert_str_eq(execute(&client, "s", NULL),
+                     "E(26000 prepared statement \"s\" does not exist) Z(I)");
+    ck_assert_str_eq(execute(&client, "t", NULL), "2 D(2) C(SELECT 1) Z(I)");
+    ck_assert_str_eq(execute(&neighbour, "s", NULL), "2 D(1) C(SELECT 1) Z(I)");
+    /* In transactions, and in one write with what is around it. */
+    client_send(
+        &client,
+        put_query(put_query(put_sync(put_execute(
+                                put_bind(put_query(put_new(), "BEGIN"), "", "t", NULL), "", 0)),
+                            "DEALLOCATE t"),
+                  "COMMIT"));
+    ck_assert_str_eq(client_answers(&client, 4), "C(BEGIN) Z(T) 2 D(2) C(SELECT 1) Z(T) "
+                                                 "C(DEALLOCATE) Z(T) C(COMMIT) Z(I)");
+    ck_assert_str_eq(execute(&client, "t", NULL),
+                     "E(26000 prepared statement \"t\" does not exist) Z(I)");
+    ck_assert_str_eq(prepare(&client, "u", "SELECT 3"), "1 Z(I)");
+    ck_assert_str_eq(client_query(&client, "BEGIN"), "C(BEGIN) Z(T)");
+    ck_assert_str_eq(client_query(&client, "SELECT 1/0"), "E(22012 division by zero) Z(E)");
+    ck_assert_str_eq(client_query(&client, "DEALLOCATE u"),
+                     "E(25P02 current transaction is aborted, commands ignored until end of "
+                     "transaction block) Z(E)");
+    ck_assert_str_eq(client_query(&client, "ROLLBACK"), "C(ROLLBACK) Z(I)");
+    ck_assert_str_eq(execute(&client, "u", NULL), "2 D(3) C(SELECT 1) Z(I)");
+    client_close(&neighbour);
+    stop();
+}
+END_TEST
+
 START_TEST(hidden_deallocation_heals)
 {
     start("");
@@ -542,6 +580,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, a_name_in_use_is_refused);
     suite_add(suite, SUITE_OURS, 20, errors_have_the_names_of_the_client);
     suite_add_loop(suite, SUITE_OURS, 20, deallocate_all_and_discard_all_forget, 2);
+    suite_add(suite, SUITE_OURS, 20, deallocate_forgets_one_name);
     suite_add(suite, SUITE_OURS, 20, hidden_deallocation_heals);
     suite_add(suite, SUITE_OURS, 20, a_changed_result_type_is_not_noticed);
     suite_add(suite, SUITE_OURS, 20, what_was_executed_before_a_stale_statement_is_not_repeated);
