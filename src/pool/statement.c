@@ -49,20 +49,20 @@ bool statement_key_of_name(const char *name, uint8_t key[STATEMENT_KEY_BYTES])
     return true;
 }
 
-struct statement *statement_find(const struct statements *statements,
-                                 const uint8_t key[STATEMENT_KEY_BYTES])
+struct pg_statement *statement_find(const struct statements *statements,
+                                    const uint8_t key[STATEMENT_KEY_BYTES])
 {
-    struct statement *statement;
+    struct pg_statement *statement;
 
     HASH_FIND(hh, statements->by_key, key, STATEMENT_KEY_BYTES, statement);
     return statement;
 }
 
-struct statement *statement_get(struct statements *statements,
-                                const uint8_t key[STATEMENT_KEY_BYTES], const uint8_t *body,
-                                size_t body_bytes)
+struct pg_statement *statement_get(struct statements *statements,
+                                   const uint8_t key[STATEMENT_KEY_BYTES], const uint8_t *body,
+                                   size_t body_bytes)
 {
-    struct statement *statement = statement_find(statements, key);
+    struct pg_statement *statement = statement_find(statements, key);
 
     if (!statement) {
         statement = memory_new(sizeof(*statement) + body_bytes);
@@ -76,7 +76,7 @@ struct statement *statement_get(struct statements *statements,
     return statement;
 }
 
-void statement_drop(struct statements *statements, struct statement *statement)
+void statement_drop(struct statements *statements, struct pg_statement *statement)
 {
     if (!statement || --statement->holders > 0)
         return;

@@ -35,13 +35,13 @@ struct named *named_find(const struct pg_statements *statements, const char *nam
     return named;
 }
 
-static size_t named_cost(const struct statement *statement)
+static size_t named_cost(const struct pg_statement *statement)
 {
     return sizeof(struct named) + (statement ? sizeof(*statement) + statement->body_bytes : 0);
 }
 
 static void named_set(struct pg_statements *statements, struct named *named,
-                      struct statement *statement)
+                      struct pg_statement *statement)
 {
     statements->bytes -= named_cost(named->statement);
     statements->bytes += named_cost(statement);
@@ -129,7 +129,7 @@ struct change *change_add(struct pg_statements *statements)
 }
 
 void change_named(struct pg_statements *statements, struct change *change, struct named *named,
-                  struct statement *statement)
+                  struct pg_statement *statement)
 {
     change->named = named;
     change->previous = named->statement;
@@ -165,7 +165,7 @@ static void change_over(struct pg_client *client, bool done)
     if (!change.duplicate) {
         if (!done && named->serial != 0) {
             /* The first that was not done: all behind it in its stretch are not done either. */
-            struct statement *undone = named->statement;
+            struct pg_statement *undone = named->statement;
 
             named_set(statements, named, change.previous);
             statement_drop(all, undone);

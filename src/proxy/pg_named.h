@@ -14,7 +14,7 @@
 struct named {
     UT_hash_handle hh;
     struct list_node node; /* of by_use */
-    struct statement *statement;
+    struct pg_statement *statement;
     uint32_t serial, stretch; /* of the last change that is not answered; serial 0: none */
     uint32_t changes;         /* in the ring that refer to it */
     char name[NAME_BYTES];
@@ -26,7 +26,7 @@ struct change {
     uint32_t server_serial; /* 0: nothing on the server */
     struct named *named;    /* NULL: nothing in the map */
     uint32_t named_serial;
-    struct statement *previous; /* what the name meant before; held */
+    struct pg_statement *previous; /* what the name meant before; held */
     uint32_t stretch;
     bool duplicate; /* a Parse for a name that is in use: fails */
 };
@@ -82,6 +82,6 @@ struct change *change_add(struct pg_statements *statements);
 /* With this change the name means something else; takes over `statement`, which is NULL when the
  * name is closed. */
 void change_named(struct pg_statements *statements, struct change *change, struct named *named,
-                  struct statement *statement);
+                  struct pg_statement *statement);
 
 #endif

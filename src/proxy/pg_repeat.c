@@ -67,7 +67,7 @@ void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *bod
 }
 
 /* The statement that the first message kept is for; NULL when it is forgotten. */
-static struct statement *kept_statement(const struct pg_client *client)
+static struct pg_statement *kept_statement(const struct pg_client *client)
 {
     const struct buffer *kept = &client->statements->kept;
     struct pg_reader reader = pg_reader_of(buffer_bytes(kept), buffer_length(kept));
@@ -84,7 +84,7 @@ static struct statement *kept_statement(const struct pg_client *client)
     return statement_find(&client->worker->statements, key);
 }
 
-static void repeat_send(struct pg_client *client, const struct statement *statement)
+static void repeat_send(struct pg_client *client, const struct pg_statement *statement)
 {
     struct pg_statements *statements = client->statements;
     struct pg_server *pg = client->server;
@@ -105,7 +105,7 @@ bool pg_repeat_error(struct pg_client *client, const uint8_t *body, size_t lengt
 {
     struct pg_statements *statements = client->statements;
     struct pg_server *pg = client->server;
-    const struct statement *statement;
+    const struct pg_statement *statement;
     struct pg_error error;
 
     if (!statements)

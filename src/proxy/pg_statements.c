@@ -233,7 +233,7 @@ static void queue_parse(struct pg_client *client, const char *name, const uint8_
 }
 
 /* Closes what has to go before one more statement is prepared, and this one when it is in doubt. */
-static void statements_make_room(struct pg_client *client, const struct statement *statement)
+static void statements_make_room(struct pg_client *client, const struct pg_statement *statement)
 {
     struct pg_server *pg = client->server;
     struct pg_statements *statements = client->statements;
@@ -260,7 +260,7 @@ static void statements_make_room(struct pg_client *client, const struct statemen
 
 /* Sends Parse; own: its answer is not for the client. Returns the note, to add to. */
 static struct change *statements_prepare(struct pg_client *client,
-                                         const struct statement *statement, bool own)
+                                         const struct pg_statement *statement, bool own)
 {
     struct pg_server *pg = client->server;
     struct change *change;
@@ -275,7 +275,7 @@ static struct change *statements_prepare(struct pg_client *client,
     return change;
 }
 
-void pg_statements_supply(struct pg_client *client, const struct statement *statement)
+void pg_statements_supply(struct pg_client *client, const struct pg_statement *statement)
 {
     struct prepared *prepared = &client->server->prepared;
     enum prepared_state state =
@@ -311,7 +311,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     struct pg_statements *statements = client->statements;
     struct named *named = named_find(statements, name);
     uint8_t key[STATEMENT_KEY_BYTES];
-    struct statement *statement;
+    struct pg_statement *statement;
     enum prepared_state state;
     struct change *change;
 
@@ -363,7 +363,7 @@ static void rewrite_close(struct pg_client *client, const char *name)
 
 /* Bind or Describe, with the name that the server knows. */
 static void write_renamed(struct pg_client *client, uint8_t type, const struct parts *parts,
-                          size_t rest_bytes, size_t length, const struct statement *statement)
+                          size_t rest_bytes, size_t length, const struct pg_statement *statement)
 {
     const char *front = type == PG_BIND ? parts->portal : "S";
     size_t front_bytes = type == PG_BIND ? strlen(front) + 1 : 1;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct pg_client;
-struct statement;
+struct pg_statement;
 
 enum pg_statements_verdict {
     STATEMENTS_PASS,     /* the message goes to the server as it is */
@@ -39,7 +39,7 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
                           size_t length);
 
 /* Makes sure that the server has the statement: queues a Parse when it is not known to. */
-void pg_statements_supply(struct pg_client *client, const struct statement *statement);
+void pg_statements_supply(struct pg_client *client, const struct pg_statement *statement);
 
 /* The server's last reply ended requests that are noted (pg_pipeline.noted_over). */
 void pg_statements_settle(struct pg_client *client);

@@ -15,7 +15,7 @@
 /* The prefix, two digits for each byte of the key, and a NUL. */
 #define STATEMENT_NAME_BYTES (sizeof(STATEMENT_NAME_PREFIX) + 2 * STATEMENT_KEY_BYTES)
 
-struct statement {
+struct pg_statement {
     UT_hash_handle hh;
     uint8_t key[STATEMENT_KEY_BYTES]; /* of the SHA-256 of body */
     char name[STATEMENT_NAME_BYTES];  /* on servers */
@@ -25,7 +25,7 @@ struct statement {
 };
 
 struct statements {
-    struct statement *by_key; /* hash */
+    struct pg_statement *by_key; /* hash */
 };
 
 void statement_key(const uint8_t *body, size_t body_bytes, uint8_t key[STATEMENT_KEY_BYTES]);
@@ -37,15 +37,15 @@ bool statement_key_of_name(const char *name, uint8_t key[STATEMENT_KEY_BYTES]);
 
 /* The statement with this content, made when new; held for the caller. key is its statement_key().
  */
-struct statement *statement_get(struct statements *statements,
-                                const uint8_t key[STATEMENT_KEY_BYTES], const uint8_t *body,
-                                size_t body_bytes);
+struct pg_statement *statement_get(struct statements *statements,
+                                   const uint8_t key[STATEMENT_KEY_BYTES], const uint8_t *body,
+                                   size_t body_bytes);
 
 /* NULL when no client of this worker has it. Not held. */
-struct statement *statement_find(const struct statements *statements,
-                                 const uint8_t key[STATEMENT_KEY_BYTES]);
+struct pg_statement *statement_find(const struct statements *statements,
+                                    const uint8_t key[STATEMENT_KEY_BYTES]);
 
 /* NULL is ignored. */
-void statement_drop(struct statements *statements, struct statement *statement);
+void statement_drop(struct statements *statements, struct pg_statement *statement);
 
 #endif

@@ -40,7 +40,7 @@ START_TEST(equal_content_is_kept_once)
     const uint8_t *one = (const uint8_t *)"SELECT 1\0\0\0",
                   *two = (const uint8_t *)"SELECT 2\0\0\0";
     uint8_t key_one[STATEMENT_KEY_BYTES], key_two[STATEMENT_KEY_BYTES];
-    struct statement *first, *second, *other;
+    struct pg_statement *first, *second, *other;
 
     statement_key(one, 11, key_one);
     statement_key(two, 11, key_two);
