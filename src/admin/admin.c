@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "console.h"
+#include "http.h"
 #include "sluice/base/memory.h"
 #include "state.h"
 
@@ -12,7 +13,9 @@ struct admin *admin_new(const struct admin_host *host)
 
     admin->host = *host;
     list_init(&admin->consoles);
+    admin->started_us = loop_now_us(host->loop);
     stats_init(&admin->stats, admin);
+    admin->http = http_new(admin);
     return admin;
 }
 
@@ -20,6 +23,7 @@ void admin_free(struct admin *admin)
 {
     struct list_node *node;
 
+    http_free(admin->http);
     admin->suspender = NULL;
     while ((node = list_first(&admin->consoles)))
         console_close(container_of(node, struct console, node), "shutting down");

@@ -7,13 +7,16 @@
 #include "stats.h"
 
 struct console;
+struct http;
 
 struct admin {
     struct admin_host host;
     struct list consoles; /* struct console */
     struct stats stats;
     struct counters_values commands; /* of the console, which has no pool */
-    bool paused, suspended;          /* everything, not single databases */
+    struct http *http;
+    uint64_t started_us;
+    bool paused, suspended; /* everything, not single databases */
     bool ending;
     struct console *suspender; /* its end is a RESUME */
 };

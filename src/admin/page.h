@@ -1,0 +1,18 @@
+/* page: what the stats port says, as text: Prometheus' format and JSON. Main thread. */
+#ifndef SLUICE_ADMIN_PAGE_H
+#define SLUICE_ADMIN_PAGE_H
+
+#include <stdio.h>
+
+#include "show.h"
+
+/* Prometheus text format 0.0.4. */
+void page_metrics(FILE *page, const struct show_source *source);
+
+/* An object with an array of objects for each of the console's tables. */
+void page_json(FILE *page, const struct show_source *source);
+
+/* A line for each pool that cannot reach its server. Returns how many. */
+unsigned page_unready(FILE *page, const struct show_source *source);
+
+#endif

@@ -1,0 +1,179 @@
+/* Prometheus' text format: names and units by its conventions (seconds, bytes, _total). Labels are
+ * bounded: database, user, state. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "page.h"
+#include "state.h"
+
+/* Counters of a database: name, counter, microseconds or not, help. */
+static const struct {
+    const char *name;
+    enum counter counter;
+    bool time;
+} counter_rows[] = {
+    {"server_assignments_total", COUNTER_server_assignment_count, false},
+    {"transactions_total", COUNTER_xact_count, false},
+    {"queries_total", COUNTER_query_count, false},
+    {"received_bytes_total", COUNTER_bytes_received, false},
+    {"sent_bytes_total", COUNTER_bytes_sent, false},
+    {"transaction_seconds_total", COUNTER_xact_time, true},
+    {"query_seconds_total", COUNTER_query_time, true},
+    {"client_wait_seconds_total", COUNTER_wait_time, true},
+    {"client_parses_total", COUNTER_client_parse_count, false},
+    {"server_parses_total", COUNTER_server_parse_count, false},
+    {"binds_total", COUNTER_bind_count, false},
+    {"client_logins_total", COUNTER_client_login_count, false},
+    {"server_logins_total", COUNTER_server_login_count, false},
+    {"server_login_failures_total", COUNTER_server_login_failures, false},
+    {"servers_lost_total", COUNTER_server_lost_count, false},
+    {"cancels_total", COUNTER_cancel_count, false},
+    {"clients_refused_total", COUNTER_refused_count, false},
+    {"wait_timeouts_total", COUNTER_wait_timeouts, false},
+    {"query_timeouts_total", COUNTER_query_timeouts, false},
+    {"idle_transaction_timeouts_total", COUNTER_idle_transaction_timeouts, false},
+    {"client_idle_timeouts_total", COUNTER_client_idle_timeouts, false},
+};
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void put_label(FILE *page, const char *name, const char *value)
+{
+    fprintf(page, "%s=\"", name);
+    for (; *value; value++) {
+        if (*value == '\n')
+            fputs("\\n", page);
+        else if (*value == '"' || *value == '\\')
+            fprintf(page, "\\%c", *value);
+        else
+            fputc(*value, page);
+    }
+    fputc('"', page);
+}
+
+static void put_head(FILE *page, const char *name, const char *type, const char *help)
+{
+    fprintf(page, "# HELP sluice_%s %s.\n# TYPE sluice_%s %s\n", name, help, name, type);
+}
+
+/* Which counter is being written: all databases have to follow one head. */
+struct counter_page {
+    FILE *page;
+    size_t row;
+};
+
+static void put_counter(void *context, const struct stats_row *stats)
+{
+    const struct counter_page *at = context;
+    uint64_t value = stats->total.values[counter_rows[at->row].counter];
+
+    fprintf(at->page, "sluice_%s{", counter_rows[at->row].name);
+    put_label(at->page, "database", stats->database);
+    if (counter_rows[at->row].time)
+        fprintf(at->page, "} %.6f\n", (double)value / (double)US_PER_S);
+    else
+        fprintf(at->page, "} %" PRIu64 "\n", value);
+}
+
+static void put_counters(FILE *page, const struct show_source *source)
+{
+    for (size_t i = 0; i < sizeof(counter_rows) / sizeof(counter_rows[0]); i++) {
+        struct counter_page at = {.page = page, .row = i};
+        const char *meaning = counter_meaning(counter_rows[i].counter);
+        char help[128];
+
+        /* The table of counters speaks of microseconds, the metric is in seconds. */
+        snprintf(help, sizeof(help), "%s",
+                 counter_rows[i].time && strncmp(meaning, "micro", 5) == 0 ? meaning + 5 : meaning);
+        put_head(page, counter_rows[i].name, "counter", help);
+        stats_each(&source->admin->stats, put_counter, &at);
+    }
+}
+
+enum gauge { GAUGE_CLIENTS, GAUGE_SERVERS, GAUGE_SIZE, GAUGE_WAIT, GAUGE_COUNT };
+
+struct gauge_page {
+    FILE *page;
+    enum gauge gauge;
+};
+
+static void put_state(FILE *page, const char *name, const struct pool_row *row, const char *state,
+                      int64_t value)
+{
+    fprintf(page, "sluice_%s{", name);
+    put_label(page, "database", row->database);
+    fputc(',', page);
+    put_label(page, "user", row->user);
+    if (state) {
+        fputc(',', page);
+        put_label(page, "state", state);
+    }
+    fprintf(page, "} %" PRId64 "\n", value);
+}
+
+static void put_gauge(void *context, const struct pool_row *row)
+{
+    const struct gauge_page *at = context;
+
+    switch (at->gauge) {
+    case GAUGE_CLIENTS:
+        put_state(at->page, "pool_clients", row, "active", row->clients - row->waiting);
+        put_state(at->page, "pool_clients", row, "waiting", row->waiting);
+        break;
+    case GAUGE_SERVERS:
+        put_state(at->page, "pool_servers", row, "active", row->active);
+        put_state(at->page, "pool_servers", row, "idle", row->idle);
+        put_state(at->page, "pool_servers", row, "used", row->used);
+        put_state(at->page, "pool_servers", row, "tested", row->tested);
+        put_state(at->page, "pool_servers", row, "login", row->login);
+        put_state(at->page, "pool_servers", row, "being_canceled", row->draining);
+        break;
+    case GAUGE_SIZE:
+        put_state(at->page, "pool_servers_max", row, NULL, row->size);
+        break;
+    case GAUGE_WAIT:
+        fprintf(at->page, "sluice_pool_wait_seconds_max{");
+        put_label(at->page, "database", row->database);
+        fputc(',', at->page);
+        put_label(at->page, "user", row->user);
+        fprintf(at->page, "} %.6f\n", (double)row->maxwait_us / (double)US_PER_S);
+        break;
+    case GAUGE_COUNT:
+        break;
+    }
+}
+
+static void put_gauges(FILE *page, const struct show_source *source)
+{
+    static const struct {
+        const char *name, *help;
+    } heads[GAUGE_COUNT] = {
+        [GAUGE_CLIENTS] = {"pool_clients", "Clients of a pool by state"},
+        [GAUGE_SERVERS] = {"pool_servers", "Servers of a pool by state"},
+        [GAUGE_SIZE] = {"pool_servers_max", "Servers that a pool may have (pool_size)"},
+        [GAUGE_WAIT] = {"pool_wait_seconds_max", "How long the first in the queue waits"},
+    };
+
+    for (enum gauge gauge = 0; gauge < GAUGE_COUNT; gauge++) {
+        struct gauge_page at = {.page = page, .gauge = gauge};
+
+        put_head(page, heads[gauge].name, "gauge", heads[gauge].help);
+        pool_rows_each(source, put_gauge, &at);
+    }
+}
+
+void page_metrics(FILE *page, const struct show_source *source)
+{
+    const struct admin *admin = source->admin;
+
+    put_head(page, "build_info", "gauge", "Always 1; the version is a label");
+    fprintf(page, "sluice_build_info{version=\"%s\"} 1\n", SLUICE_VERSION);
+    put_head(page, "uptime_seconds", "gauge", "Time since the process started");
+    fprintf(page, "sluice_uptime_seconds %.3f\n",
+            (double)(source->survey->now_us - admin->started_us) / (double)US_PER_S);
+    put_head(page, "paused", "gauge", "1 while everything is paused or suspended");
+    fprintf(page, "sluice_paused %d\n", admin->paused || admin->suspended);
+    put_head(page, "clients_max", "gauge", "Clients that are let in (max_client_conn)");
+    fprintf(page, "sluice_clients_max %" PRId64 "\n", admin_conf(admin)->max_client_conn);
+    put_gauges(page, source);
+    put_counters(page, source);
+}
