@@ -48,8 +48,6 @@ struct daemon {
     unsigned drained; /* workers that are done */
 };
 
-static struct daemon *the_daemon; /* for callbacks that carry no argument */
-
 bool daemon_configure_log(const struct options *options, const struct conf *conf)
 {
     char error[256];
@@ -177,8 +175,10 @@ static void daemon_end(struct daemon *daemon, enum ending ending)
 
 static void worker_drained(struct worker *worker)
 {
-    if (++the_daemon->drained == the_daemon->process.registry.worker_count)
-        daemon_end_now(the_daemon);
+    struct daemon *daemon = container_of(worker->process, struct daemon, process);
+
+    if (++daemon->drained == daemon->process.registry.worker_count)
+        daemon_end_now(daemon);
 }
 
 static void daemon_signal(evutil_socket_t number, short what, void *argument)
@@ -253,7 +253,7 @@ static void daemon_log_stats(struct timer *timer)
     uint64_t period_us = daemon->conf->stats_period_us;
     struct counters_values now;
     uint64_t change[COUNTER_COUNT];
-    uint64_t xacts, queries, period_s = period_us / US_PER_S ? period_us / US_PER_S : 1;
+    uint64_t xacts, queries, waits, period_s = period_us / US_PER_S ? period_us / US_PER_S : 1;
 
     timer_set(&daemon->loop, timer, loop_now_us(&daemon->loop) + period_us);
     daemon_collect(daemon, &now);
@@ -262,6 +262,7 @@ static void daemon_log_stats(struct timer *timer)
     daemon->last = now;
     if (!daemon->conf->log_stats)
         return;
+    waits = change[COUNTER_server_assignment_count] ? change[COUNTER_server_assignment_count] : 1;
     xacts = change[COUNTER_xact_count] ? change[COUNTER_xact_count] : 1;
     queries = change[COUNTER_query_count] ? change[COUNTER_query_count] : 1;
 #define PER_S(counter) (unsigned long long)(change[COUNTER_##counter] / period_s)
@@ -270,7 +271,7 @@ static void daemon_log_stats(struct timer *timer)
              "%llu binds/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
              PER_S(xact_count), PER_S(query_count), PER_S(client_parse_count),
              PER_S(server_parse_count), PER_S(bind_count), PER_S(bytes_received), PER_S(bytes_sent),
-             EACH(xact_time, xacts), EACH(query_time, queries), EACH(wait_time, xacts));
+             EACH(xact_time, xacts), EACH(query_time, queries), EACH(wait_time, waits));
 #undef PER_S
 #undef EACH
 }
@@ -429,7 +430,6 @@ int daemon_run(const struct options *options, struct conf *conf, struct listenin
 {
     struct daemon *daemon = memory_new(sizeof(*daemon));
 
-    the_daemon = daemon;
     signal(SIGPIPE, SIG_IGN);
     daemon->options = options;
     daemon->conf = conf;
@@ -447,7 +447,7 @@ int daemon_run(const struct options *options, struct conf *conf, struct listenin
     workers_start(&daemon->process, conf);
     daemon_listen(daemon, listening, listening_count);
     daemon_start_timers(daemon);
-    log_info("process up: sluice %s, %u workers, %s", SLUICE_VERSION,
+    log_info("process up: sluice %s, %u workers, libevent %s", SLUICE_VERSION,
              daemon->process.registry.worker_count, event_get_version());
     systemd_ready();
     loop_run(&daemon->loop);

@@ -13,10 +13,12 @@ static int prepare(const struct options *options, const struct conf *conf,
 
     if (!process_become(options->user ? options->user : conf->user))
         return -1;
-    opened = process_listen(conf, listening);
-    if (opened < 0 || !daemon_configure_log(options, conf))
+    if (!daemon_configure_log(options, conf) || !process_pidfile_free(conf->pidfile))
         return -1;
     conf_report_log(report);
+    opened = process_listen(conf, listening);
+    if (opened < 0)
+        return -1;
     process_raise_limits(conf);
     if (options->daemonize && !process_daemonize(conf))
         return -1;

@@ -117,18 +117,22 @@ static pid_t pidfile_owner(const char *path)
     return (pid_t)process;
 }
 
+bool process_pidfile_free(const char *path)
+{
+    pid_t owner = path[0] ? pidfile_owner(path) : 0;
+
+    if (!owner || owner == getpid())
+        return true;
+    log_fatal("pidfile \"%s\" belongs to the running process %ld", path, (long)owner);
+    return false;
+}
+
 bool process_write_pidfile(const char *path)
 {
-    pid_t owner;
     FILE *file;
 
     if (!path[0])
         return true;
-    owner = pidfile_owner(path);
-    if (owner && owner != getpid()) {
-        log_fatal("pidfile \"%s\" belongs to the running process %ld", path, (long)owner);
-        return false;
-    }
     file = fopen(path, "we");
     if (!file) {
         log_fatal("could not write pidfile \"%s\": %s", path, strerror(errno));
@@ -154,6 +158,7 @@ static bool listen_tcp(const struct conf *conf, const char *name, int64_t port_n
     char port[16];
     bool any = strcmp(name, "*") == 0;
     int error, opened = 0;
+    bool in_use = false;
 
     snprintf(port, sizeof(port), "%lld", (long long)port_number);
     error = getaddrinfo(any ? NULL : name, port, &hints, &found);
@@ -164,19 +169,25 @@ static bool listen_tcp(const struct conf *conf, const char *name, int64_t port_n
     for (one = found; one && *count < LISTENING_MAX; one = one->ai_next) {
         struct address address = address_from(one->ai_addr);
         int fd = listener_open_tcp(&address, (int)conf->listen_backlog, conf->so_reuseport,
-                                   conf->tcp_defer_accept > 0);
+                                   (int)conf->tcp_defer_accept);
 
         if (fd >= 0) {
+            char text[ADDRESS_TEXT_BYTES];
+
+            log_info("listening on %s:%s", address_text(&address, text), port);
             listening[(*count)++] = (struct listening){.fd = fd};
             opened++;
-        } else if (!any || errno != EAFNOSUPPORT) {
-            log_fatal("could not listen on %s port %s: %s", name, port, strerror(errno));
-            opened = -1;
-            break;
+        } else if (errno != EAFNOSUPPORT) {
+            log_warning("could not listen on %s port %s: %s", name, port, strerror(errno));
+            in_use |= errno == EADDRINUSE;
         }
     }
     freeaddrinfo(found);
-    return opened > 0;
+    if (opened == 0 || in_use) {
+        log_fatal("listen_addr \"%s\" port %s cannot be served", name, port);
+        return false;
+    }
+    return true;
 }
 
 static bool listen_unix(const struct conf *conf, const char *path, struct listening *listening,

@@ -1,9 +1,8 @@
 #include "sluice/net/address.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
-
-#include "sluice/base/ensure.h"
 
 struct address address_from(const struct sockaddr *from)
 {
@@ -57,6 +56,18 @@ const char *address_text(const struct address *address, char text[ADDRESS_TEXT_B
     if ((address->family != AF_INET && address->family != AF_INET6) ||
         !inet_ntop(address->family, bytes, text, ADDRESS_TEXT_BYTES))
         strcpy(text, "unix");
+    return text;
+}
+
+const char *address_port_text(const struct address *address, uint16_t unix_port,
+                              char text[ADDRESS_TEXT_BYTES])
+{
+    char host[ADDRESS_TEXT_BYTES];
+    bool ipv6 = address->family == AF_INET6;
+
+    address_text(address, host);
+    snprintf(text, ADDRESS_TEXT_BYTES, "%s%.46s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+             address->family == AF_UNIX ? unix_port : address_port(address));
     return text;
 }
 

@@ -26,7 +26,7 @@ static int close_failed(int fd)
 }
 
 int listener_open_tcp(const struct address *address, int backlog, bool reuse_port,
-                      bool defer_accept)
+                      int defer_accept_s)
 {
     int on = 1;
     int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -38,8 +38,8 @@ int listener_open_tcp(const struct address *address, int backlog, bool reuse_por
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (address->family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (defer_accept)
-        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on));
+    if (defer_accept_s > 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_accept_s, sizeof(defer_accept_s));
     if (bind(fd, (const struct sockaddr *)address, address_size(address)) < 0 ||
         listen(fd, backlog) < 0)
         return close_failed(fd);
@@ -93,8 +93,8 @@ static void listener_accept(evutil_socket_t listening, short what, void *argumen
 {
     struct listener *listener = argument;
 
-    /* One try more than there are connections costs a system call, so how many are tried follows how
-     * many came last. */
+    /* One try more than there are connections costs a system call, so how many are tried follows
+     * how many came last. */
     for (unsigned i = 0; i < listener->burst; i++) {
         struct sockaddr_storage peer = {.ss_family = AF_UNIX};
         socklen_t size = sizeof(peer);

@@ -11,7 +11,7 @@ static void loop_arm(struct loop *loop)
 {
     struct heap_node *first = heap_first(&loop->timers);
     struct timeval wait;
-    uint64_t wait_us;
+    uint64_t now_us, wait_us;
 
     if (!first) {
         if (loop->timer_event_us)
@@ -21,7 +21,8 @@ static void loop_arm(struct loop *loop)
     }
     if (loop->timer_event_us == first->key)
         return;
-    wait_us = first->key > clock_us() ? first->key - clock_us() : 0;
+    now_us = clock_us();
+    wait_us = first->key > now_us ? first->key - now_us : 0;
     wait.tv_sec = (time_t)(wait_us / US_PER_S);
     wait.tv_usec = (suseconds_t)(wait_us % US_PER_S);
     event_add(loop->timer_event, &wait);

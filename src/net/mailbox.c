@@ -37,8 +37,8 @@ void mailbox_init(struct mailbox *mailbox, struct loop *loop, void *receiver)
     mailbox->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ensure(mailbox->wake_fd >= 0);
     /* Edge-triggered: each write is a new edge, so the counter need not be read. */
-    mailbox->wake_event =
-        event_new(loop->base, mailbox->wake_fd, EV_READ | EV_ET | EV_PERSIST, mailbox_receive, mailbox);
+    mailbox->wake_event = event_new(loop->base, mailbox->wake_fd, EV_READ | EV_ET | EV_PERSIST,
+                                    mailbox_receive, mailbox);
     ensure(mailbox->wake_event);
     event_add(mailbox->wake_event, NULL);
 }

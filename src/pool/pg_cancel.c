@@ -6,8 +6,6 @@
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
-#define CANCEL_TIME_MAX_US (10 * US_PER_S)
-
 struct pg_cancel {
     struct stream stream;
     struct list_node node; /* of pools->cancels */
@@ -95,10 +93,9 @@ static void cancel_connect(struct pg_cancel *cancel)
     const struct conf *conf = pg->base.pool->pools->conf;
     struct stream_options options = {0};
 
-    timer_set(cancel->loop, &cancel->timer,
-              loop_now_us(cancel->loop) + (conf->cancel_wait_timeout_us
-                                               ? conf->cancel_wait_timeout_us
-                                               : CANCEL_TIME_MAX_US));
+    if (conf->cancel_wait_timeout_us)
+        timer_set(cancel->loop, &cancel->timer,
+                  loop_now_us(cancel->loop) + conf->cancel_wait_timeout_us);
     stream_connect(&cancel->stream, cancel->loop, &pg->base.address.any, pg->base.address_bytes,
                    &options, cancel_ready);
 }

@@ -12,11 +12,12 @@
 
 #define ADDRESSES_MAX RESOLVER_ADDRESSES_MAX
 #define STARTUP_BYTES 4096
-#define REPLY_BYTES 2048
 
 struct pg_login {
     struct conf_list hosts; /* of the conf held below */
     const struct conf *conf;
+    const struct conf_database *database; /* of conf */
+    const char *host_name;                /* of conf: the host being tried */
     size_t host, hosts_left;
     struct address addresses[ADDRESSES_MAX];
     unsigned address_count, address;
@@ -112,10 +113,10 @@ static void login_resolve(struct pg_server *pg, const char *host)
 static bool login_try_host(struct pg_server *pg, const char *host)
 {
     struct pg_login *login = pg->login;
-    uint16_t port = (uint16_t)pg->base.pool->database->port;
+    uint16_t port = (uint16_t)pg->login->database->port;
     struct address numeric;
 
-    pg->base.host = host;
+    login->host_name = host;
     if (host[0] == '/' || host[0] == '@') {
         char path[512];
         socklen_t bytes;
@@ -145,7 +146,7 @@ static bool login_try_host(struct pg_server *pg, const char *host)
 static void login_try_next(struct pg_server *pg)
 {
     struct pg_login *login = pg->login;
-    uint16_t port = (uint16_t)pg->base.pool->database->port;
+    uint16_t port = (uint16_t)pg->login->database->port;
 
     if (login->address < login->address_count) {
         struct address *address = &login->addresses[login->address++];
@@ -176,7 +177,7 @@ static void login_prepare(struct pg_server *pg)
     struct pg_login *login = pg->login;
     struct pool *pool = pg->base.pool;
     const struct conf_user *user = conf_find_user(login->conf, pool->user_name);
-    const char *password = pool->database->password;
+    const char *password = login->database->password;
 
     if (!password && user)
         password = user->secret;
@@ -201,6 +202,7 @@ void pg_login_open(struct pool *pool)
     pg->params = params_empty(&pool->pools->params);
     server_init(&pg->base, pool, &pg_server_kind);
     login->conf = conf_hold(conf);
+    login->database = pool->database;
     login->hosts = conf_database_hosts(conf, pool->database);
     login->hosts_left = login->hosts.count;
     if (login->hosts.count > 0 && pool->database->load_balance_hosts != LOAD_BALANCE_HOSTS_DISABLE)
@@ -225,7 +227,7 @@ static void login_send_startup(struct pg_server *pg)
     uint8_t bytes[STARTUP_BYTES];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
     const struct pool *pool = pg->base.pool;
-    const struct conf_database *database = pool->database;
+    const struct conf_database *database = pg->login->database;
 
     pg_begin(&writer, 0);
     pg_write_u32(&writer, PG_PROTOCOL_3_0);
@@ -247,22 +249,17 @@ static void login_describe_address(struct pg_server *pg, char *text, size_t size
     struct address address = address_from(&pg->base.address.any);
 
     if (address.family == AF_UNIX)
-        snprintf(text, size, "on socket \"%s/.s.PGSQL.%u\"", pg->base.host,
-                 (unsigned)pg->base.pool->database->port);
+        snprintf(text, size, "on socket \"%s/.s.PGSQL.%u\"", pg->login->host_name,
+                 (unsigned)pg->login->database->port);
     else
-        snprintf(text, size, "at \"%s\" (%s), port %u", pg->base.host, address_text(&address, host),
-                 address_port(&address));
+        snprintf(text, size, "at \"%s\" (%s), port %u", pg->login->host_name,
+                 address_text(&address, host), address_port(&address));
 }
 
 void pg_login_lost(struct pg_server *pg, const char *why)
 {
     char where[256];
 
-    if (!pg->base.pool->database) {
-        failure_set(&pg->login->failure, "3D000", "the database was removed from the settings");
-        login_fail(pg);
-        return;
-    }
     login_describe_address(pg, where, sizeof(where));
     failure_set(&pg->login->failure, "08001", "connection to server %s failed: %s", where, why);
     if (pg->base.state == SERVER_LOGIN) {
@@ -273,6 +270,19 @@ void pg_login_lost(struct pg_server *pg, const char *why)
     login_try_next(pg);
 }
 
+static void login_log_connection(const struct server *server)
+{
+    struct sockaddr_storage own = {.ss_family = AF_UNIX};
+    socklen_t size = sizeof(own);
+    struct address address;
+    char text[ADDRESS_TEXT_BYTES];
+
+    getsockname(server->stream.fd, (struct sockaddr *)&own, &size);
+    address = address_from((const struct sockaddr *)&own);
+    server_log(server, LOG_LEVEL_INFO, "new connection to server (from %s)",
+               address_port_text(&address, 0, text));
+}
+
 void pg_login_connected(struct pg_server *pg)
 {
     struct server *server = &pg->base;
@@ -281,13 +291,9 @@ void pg_login_connected(struct pg_server *pg)
         pg_login_lost(pg, strerror(server->stream.error));
         return;
     }
-    if (!server->pool->database) {
-        pg_login_lost(pg, "");
-        return;
-    }
     server_move(server, SERVER_LOGIN);
     if (server->pool->pools->conf->log_connections)
-        server_log(server, LOG_LEVEL_INFO, "new connection to server");
+        login_log_connection(server);
     login_send_startup(pg);
 }
 
@@ -355,10 +361,9 @@ static bool login_done(struct pg_server *pg)
 
 static bool login_ready_for_query(struct pg_server *pg)
 {
-    const struct conf_database *database = pg->base.pool->database;
+    const struct conf_database *database = pg->login->database;
 
-    if (pg->question == PG_QUESTION_NONE && database && database->connect_query &&
-        database->connect_query[0]) {
+    if (pg->question == PG_QUESTION_NONE && database->connect_query && database->connect_query[0]) {
         size_t bytes = strlen(database->connect_query) + 16;
         uint8_t *query = memory_new(bytes);
         struct pg_writer writer = pg_writer_of(query, bytes);

@@ -44,6 +44,7 @@ void server_move(struct server *server, enum server_state state)
     struct pool *pool = server->pool;
 
     ensure(server_state_may_follow(server->state, state));
+    server_log(server, LOG_LEVEL_NOISE, "%s -> %s", states[server->state].name, states[state].name);
     list_remove(&pool->servers[server->state], &server->node);
     server->state = state;
     server->state_since_us = loop_now_us(pool->pools->loop);
@@ -56,13 +57,14 @@ void server_move(struct server *server, enum server_state state)
 
 const char *server_subject(const struct server *server, char text[SERVER_SUBJECT_BYTES])
 {
-    char host[ADDRESS_TEXT_BYTES];
+    char where[ADDRESS_TEXT_BYTES] = "(not resolved)";
     struct address address = address_from(&server->address.any);
+    const struct conf_database *database = server->pool->database;
 
-    snprintf(text, SERVER_SUBJECT_BYTES, "S-%#llx: %s/%s@%s:%u", (unsigned long long)server->id,
-             server->pool->database_name, server->pool->user_name,
-             server->address_bytes ? address_text(&address, host) : "(not resolved)",
-             address_port(&address));
+    if (server->address_bytes)
+        address_port_text(&address, database ? (uint16_t)database->port : 0, where);
+    snprintf(text, SERVER_SUBJECT_BYTES, "S-%#llx: %s/%s@%s", (unsigned long long)server->id,
+             server->pool->database_name, server->pool->user_name, where);
     return text;
 }
 
@@ -96,13 +98,14 @@ static uint64_t server_deadline_us(const struct server *server)
             due_us = server->state_since_us + settings->connect_timeout_us;
         break;
     case SERVER_DRAINING:
-        due_us = server->state_since_us +
-                 (conf->cancel_wait_timeout_us ? conf->cancel_wait_timeout_us : 10 * US_PER_S);
+        if (conf->cancel_wait_timeout_us)
+            due_us = server->state_since_us + conf->cancel_wait_timeout_us;
         break;
     case SERVER_IDLE:
         if (settings->idle_timeout_us)
             due_us = server->state_since_us + settings->idle_timeout_us;
-        if (server->created_us + server->lifetime_us < due_us)
+        /* A lifetime of 0 means one use, however late that comes. */
+        if (server->lifetime_us && server->created_us + server->lifetime_us < due_us)
             due_us = server->created_us + server->lifetime_us;
         break;
     case SERVER_LEASED:
@@ -138,7 +141,8 @@ static void server_overdue(struct server *server)
         server_close(server, "cancel_wait_timeout");
         return;
     case SERVER_IDLE:
-        if (loop_now_us(pool->pools->loop) >= server->created_us + server->lifetime_us) {
+        if (server->lifetime_us &&
+            loop_now_us(pool->pools->loop) >= server->created_us + server->lifetime_us) {
             server_close(server, "server lifetime over");
         } else if (atomic_load(&pool->totals->servers) > pool->settings.size_min) {
             server_close(server, "server idle timeout");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -13,25 +14,33 @@
 
 /* Which list a state is kept on, and which states may follow it. */
 static const struct {
+    const char *name;
     enum worker_clients list;
     unsigned next;
 } states[PG_CLIENT_STATE_COUNT] = {
-    [PG_CLIENT_STARTUP] = {CLIENTS_LOGIN, BIT(PG_CLIENT_LOGIN) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_LOGIN] = {CLIENTS_LOGIN,
+    [PG_CLIENT_STARTUP] = {"startup", CLIENTS_LOGIN, BIT(PG_CLIENT_LOGIN) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_LOGIN] = {"login", CLIENTS_LOGIN,
                          BIT(PG_CLIENT_MOVING) | BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_MOVING] = {CLIENTS_LOGIN, BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_WELCOME] = {CLIENTS_LOGIN, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_IDLE] = {CLIENTS_IDLE,
+    [PG_CLIENT_MOVING] = {"moving", CLIENTS_LOGIN, BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_WELCOME] = {"welcome", CLIENTS_LOGIN, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_IDLE] = {"idle", CLIENTS_IDLE,
                         BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_WAITING] = {CLIENTS_WAITING,
+    [PG_CLIENT_WAITING] = {"waiting", CLIENTS_WAITING,
                            BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_ACTIVE] = {CLIENTS_ACTIVE, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
-    [PG_CLIENT_CLOSED] = {CLIENTS_LOGIN, 0},
+    [PG_CLIENT_ACTIVE] = {"active", CLIENTS_ACTIVE, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_CLOSED] = {"closed", CLIENTS_LOGIN, 0},
 };
 
 bool pg_client_state_may_follow(enum pg_client_state from, enum pg_client_state to)
 {
     return states[from].next & BIT(to);
+}
+
+int64_t pg_client_turns(const struct pg_client *client)
+{
+    int64_t turns = client->worker->conf->sbuf_loopcnt;
+
+    return turns > 0 ? turns : INT64_MAX;
 }
 
 void pg_client_move(struct pg_client *client, enum pg_client_state state)
@@ -43,12 +52,29 @@ void pg_client_move(struct pg_client *client, enum pg_client_state state)
         list_remove(&client->worker->clients[from], &client->node);
         list_push_back(&client->worker->clients[to], &client->node);
     }
+    pg_client_log(client, LOG_LEVEL_NOISE, "%s -> %s", states[client->state].name,
+                  states[state].name);
     client->state = (uint8_t)state;
+}
+
+const char *pg_client_address(const struct pg_client *client, char text[ADDRESS_TEXT_BYTES])
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    uint16_t port = (uint16_t)client->worker->conf->listen_port;
+
+    /* For a Unix socket the process id stands in for the address, as PgBouncer has it. */
+    if (client->from.family == AF_UNIX && stream_is_open(&client->stream) &&
+        getsockopt(client->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        snprintf(text, ADDRESS_TEXT_BYTES, "unix(%ld):%u", (long)peer.pid, port);
+    else
+        address_port_text(&client->from, port, text);
+    return text;
 }
 
 void pg_client_log(const struct pg_client *client, int level, const char *format, ...)
 {
-    char subject[768], host[ADDRESS_TEXT_BYTES];
+    char subject[768], where[ADDRESS_TEXT_BYTES];
     const char *database = "(nodb)", *user = "(nouser)";
     va_list list;
 
@@ -62,8 +88,8 @@ void pg_client_log(const struct pg_client *client, int level, const char *format
         database = client->login->database;
         user = client->login->user;
     }
-    snprintf(subject, sizeof(subject), "C-%#llx: %s/%s@%s:%u", (unsigned long long)client->id,
-             database, user, address_text(&client->from, host), address_port(&client->from));
+    snprintf(subject, sizeof(subject), "C-%#llx: %s/%s@%s", (unsigned long long)client->id,
+             database, user, pg_client_address(client, where));
     va_start(list, format);
     log_write_list((enum log_level)level, subject, format, list);
     va_end(list);
@@ -94,7 +120,7 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         if (client->overdue) {
             *why = (enum pg_error_code)client->overdue;
             limit_us = client->worker->conf->cancel_wait_timeout_us;
-            return client->request_us + (limit_us ? limit_us : 10 * US_PER_S);
+            break;
         }
         if (settings->transaction_timeout_us) {
             *why = PG_ERROR_TRANSACTION_TIMEOUT;

@@ -107,12 +107,18 @@ void pg_client_close(struct pg_client *client, const char *reason);
 /* Tells it the failure as FATAL, then closes. */
 void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure);
 
+/* How many reads of one stream in a row (sbuf_loopcnt). */
+int64_t pg_client_turns(const struct pg_client *client);
+
 /* Has its timer expire no later than its deadline; call when a deadline may have come nearer. */
 void pg_client_watch(struct pg_client *client);
 
 /* Takes off the loop or puts on it, to move to another worker. */
 void pg_client_leave(struct pg_client *client);
 void pg_client_join(struct pg_client *client, struct worker *worker);
+
+/* "127.0.0.1:51234", "[::1]:51234" or "unix(4711):6432". */
+const char *pg_client_address(const struct pg_client *client, char text[ADDRESS_TEXT_BYTES]);
 
 void pg_client_log(const struct pg_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -331,7 +331,7 @@ void pg_replies_run(struct pg_client *client)
 {
     struct loop *loop = &client->worker->loop;
     struct pg_server *pg = client->server;
-    int64_t turns = client->worker->conf->sbuf_loopcnt;
+    int64_t turns = pg_client_turns(client);
 
     do {
         size_t kept = buffer_length(&pg->in), length;

@@ -369,7 +369,7 @@ static bool requests_expects_more(const struct pg_client *client)
 void pg_requests_run(struct pg_client *client)
 {
     struct loop *loop = &client->worker->loop;
-    int64_t turns = client->worker->conf->sbuf_loopcnt;
+    int64_t turns = pg_client_turns(client);
 
     if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_WELCOME) {
         requests_look_for_end(client);

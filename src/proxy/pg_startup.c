@@ -69,6 +69,7 @@ static const struct scram_verifier *verifier_of(struct worker *worker, const cha
                                                 const char *password)
 {
     struct verifier_cache *entry;
+    struct scram_verifier verifier = {0};
     uint8_t salt[SCRAM_SALT_BYTES];
 
     HASH_FIND_STR(worker->verifiers, user, entry);
@@ -76,16 +77,19 @@ static const struct scram_verifier *verifier_of(struct worker *worker, const cha
         return &entry->verifier;
     if (!scram_salt(&worker->process->auth_key, user, salt))
         return NULL;
+    if (!scram_verifier_from_password(&verifier, password, (uint32_t)worker->conf->scram_iterations,
+                                      salt, sizeof(salt)))
+        return NULL;
     if (!entry) {
         entry = memory_new(sizeof(*entry) + strlen(user) + 1);
         strcpy(entry->user, user);
         HASH_ADD_STR(worker->verifiers, user, entry);
+    } else {
+        secret_wipe(entry->password, strlen(entry->password));
+        free(entry->password);
     }
-    free(entry->password);
     entry->password = memory_text(password, strlen(password));
-    if (!scram_verifier_from_password(&entry->verifier, password,
-                                      (uint32_t)worker->conf->scram_iterations, salt, sizeof(salt)))
-        return NULL;
+    entry->verifier = verifier;
     return &entry->verifier;
 }
 
@@ -154,6 +158,19 @@ static enum secret_kind usual_kind(const struct conf *conf)
     return SECRET_NONE;
 }
 
+/* auth_type=any lets anybody in, but only as the user that the database's line names. */
+static bool startup_forced_user(struct pg_client *client)
+{
+    const struct conf_database *database =
+        conf_find_database(client->worker->conf, client->login->database);
+
+    if (!database || (database->user && database->user[0]))
+        return true;
+    startup_fail(client, "28000", "auth_type \"any\" needs user= in the line of database \"%s\"",
+                 client->login->database);
+    return false;
+}
+
 static bool login_begin(struct pg_client *client)
 {
     struct pg_client_login *login = client->login;
@@ -176,6 +193,8 @@ static bool login_begin(struct pg_client *client)
     if (worker->conf->log_connections)
         pg_client_log(client, LOG_LEVEL_INFO, "login attempt: db=%s user=%s tls=no",
                       login->database, login->user);
+    if (worker->conf->auth_type == AUTH_TYPE_ANY && !startup_forced_user(client))
+        return false;
     login->conf = conf_hold(worker->conf);
     user = conf_find_user(login->conf, login->user);
     terms->method = methods[login->conf->auth_type];
@@ -250,10 +269,10 @@ static void want_application_name(struct pg_client_login *login, const char *val
 /* application_name_add_host: the client's address behind its name. */
 static void startup_add_host(struct pg_client *client)
 {
-    char host[ADDRESS_TEXT_BYTES], name[160];
+    char where[ADDRESS_TEXT_BYTES], name[160];
 
-    snprintf(name, sizeof(name), "%s - %s:%u", client->login->application_name,
-             address_text(&client->from, host), address_port(&client->from));
+    snprintf(name, sizeof(name), "%s - %s", client->login->application_name,
+             pg_client_address(client, where));
     want_application_name(client->login, name);
 }
 

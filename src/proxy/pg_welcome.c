@@ -87,8 +87,7 @@ static void welcome_arrive(struct pg_client *client)
     }
     user = database->user && database->user[0] ? database->user : login->user;
     pg_client_move(client, PG_CLIENT_WELCOME);
-    client->waiter =
-        (struct waiter){.granted = pg_waiter_granted, .refused = pg_waiter_refused};
+    client->waiter = (struct waiter){.granted = pg_waiter_granted, .refused = pg_waiter_refused};
     client->pool =
         pools_get(&worker->pools, &pg_server_kind, login->database, user, login->replication);
     pool_client_joined(client->pool);

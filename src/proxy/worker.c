@@ -27,7 +27,6 @@ static void accepted_delivered(struct mail *mail, void *receiver)
 {
     struct accepted *accepted = container_of(mail, struct accepted, mail);
 
-
     if (accepted->redis_line[0])
         redis_client_new(receiver, accepted->fd, &accepted->from, accepted->redis_line);
     else

@@ -17,7 +17,8 @@ bool process_become(const char *user);
 /* Goes into the background; standard streams are closed. */
 bool process_daemonize(const struct conf *conf);
 
-/* Writes the pid file, unless a running process owns it; removes it. "" = none. */
+/* True when no running process owns the pid file; writes it; removes it. "" = none. */
+bool process_pidfile_free(const char *path);
 bool process_write_pidfile(const char *path);
 void process_remove_pidfile(const char *path);
 

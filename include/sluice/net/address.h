@@ -18,7 +18,7 @@ struct address {
     };
 };
 
-#define ADDRESS_TEXT_BYTES 64
+#define ADDRESS_TEXT_BYTES 80
 
 /* From what the kernel or a resolver gave; anything but IPv4 and IPv6 becomes AF_UNIX, nameless. */
 struct address address_from(const struct sockaddr *from);
@@ -33,6 +33,10 @@ uint16_t address_port(const struct address *address);
 
 /* Writes "127.0.0.1", "::1" or "unix" into text, and returns it. */
 const char *address_text(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
+
+/* Likewise "127.0.0.1:5432" or "[::1]:5432"; a Unix address gives "unix:" and the port given. */
+const char *address_port_text(const struct address *address, uint16_t unix_port,
+                              char text[ADDRESS_TEXT_BYTES]);
 
 /* Fills a Unix socket address; '@' at the start means an abstract one. Returns its size, or 0 when
  * the path is too long. */

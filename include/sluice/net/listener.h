@@ -27,7 +27,7 @@ struct listener {
 
 /* Opens a listening TCP socket for a numeric address. Returns the fd, or -1 with errno. */
 int listener_open_tcp(const struct address *address, int backlog, bool reuse_port,
-                      bool defer_accept);
+                      int defer_accept_s);
 
 /* Opens a listening Unix socket; '@' at the start means an abstract one. A socket file that nobody
  * listens on is replaced. group < 0 leaves the group alone. Returns the fd, or -1 with errno. */

@@ -115,7 +115,7 @@ void pools_fini(struct pools *pools);
 /* Takes up a new conf: settings, limits, and servers that must be replaced. */
 void pools_configure(struct pools *pools, const struct conf *conf);
 
-/* Any thread: has the worker call pools_nudged(). */
+/* Any thread: has the worker look again at who waits and what is idle in all its parts. */
 void pools_nudge(struct pools *pools);
 
 /* PAUSE, RESUME and shutting down. */
@@ -128,7 +128,7 @@ size_t pools_busy(const struct pools *pools);
 /* Opens what min_pool_size asks of databases with a user of their own. */
 void pools_warm(struct pools *pools, const struct server_kind *kind);
 
-/* The part of a pool on this worker, made when new; NULL only when find_only. The worker must be
+/* The part of a pool on this worker, made when new. The worker must be
  * one of the pool's (registry_pool_here). */
 struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
                        const char *user, uint32_t variant);

@@ -46,8 +46,9 @@ struct usage {
  * replication. Redis: built by redis_pool_variant(). */
 #define VARIANT_REPLICATION 1u
 #define VARIANT_REDIS (1u << 31)
-#define VARIANT_REDIS_APART (1u << 30) /* for clients that keep a connection: a limit of its own \
-                                        */
+#define VARIANT_REDIS_APART                                              \
+    (1u << 30) /* for clients that keep a connection: a limit of its own \
+                */
 
 /* How one worker's part of a pool looks to the others. Written by that worker; one who lends it a
  * server sets waiting_since_us to 0, so that nobody else does. */
@@ -111,7 +112,7 @@ bool registry_pool_here(const struct registry *registry, const struct pool_total
 void registry_spread(const struct registry *registry, const char *database, int64_t size,
                      unsigned *first, unsigned *count);
 
-/* Has every other worker look whether it can give up, or now use, a server (pools_nudged). */
+/* Has every other worker look whether it can give up, or now use, a server. */
 void registry_nudge(struct registry *registry, unsigned from_worker);
 
 #endif

@@ -30,7 +30,7 @@ struct pools;
 struct server;
 
 /* What the pool asks of a server of one kind (PostgreSQL, Redis). Each row calls back with
- * server_ready(), server_close() or server_failed() later, or at once where it says so. */
+ * server_ready(), server_close() or pool_login_failed() later, or at once where it says so. */
 struct server_kind {
     /* Makes a server in SERVER_CONNECTING and starts to connect; may fail at once. */
     void (*open)(struct pool *pool);
@@ -66,7 +66,6 @@ struct server {
     uint64_t state_since_us;
     uint64_t lifetime_us; /* with jitter; 0 = close after the first use */
     bool close_needed;    /* RECONNECT, a new password ...: close when free */
-    const char *host;     /* of the settings; copied */
     union {
         struct sockaddr any;
         struct sockaddr_in ipv4;

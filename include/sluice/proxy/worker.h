@@ -67,8 +67,9 @@ void worker_give_redis_client(struct worker *worker, int fd, const struct addres
 void workers_configure(struct process *process, const struct conf *conf);
 void workers_pause(struct process *process, bool paused);
 
-/* Stops lending servers to new requests' clients: with wait_for_clients clients stay until they
- * leave by themselves; else they are closed as soon as they are between transactions. */
+/* Shutting down: no new clients; main is told when each worker is done. With wait_for_clients that
+ * is when its last client has left; else nothing more is lent, and it is when all servers are free.
+ */
 void workers_drain(struct process *process, bool wait_for_clients);
 void workers_stop(struct process *process);
 
