@@ -230,23 +230,6 @@ static void daemon_watch_signals(struct daemon *daemon)
     }
 }
 
-/* Adds up the counters of all parts of all pools. */
-static void daemon_collect(struct daemon *daemon, struct counters_values *values)
-{
-    struct registry *registry = &daemon->process.registry;
-
-    memset(values, 0, sizeof(*values));
-    pthread_mutex_lock(&registry->mutex);
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        for (unsigned i = 0; i < registry->worker_count; i++) {
-            struct pool *pool = atomic_load(&totals->parts[i]);
-
-            if (pool)
-                counters_collect(&pool->counters, values);
-        }
-    pthread_mutex_unlock(&registry->mutex);
-}
-
 static void daemon_log_stats(struct timer *timer)
 {
     struct daemon *daemon = container_of(timer, struct daemon, stats);
@@ -256,7 +239,7 @@ static void daemon_log_stats(struct timer *timer)
     uint64_t xacts, queries, waits, period_s = period_us / US_PER_S ? period_us / US_PER_S : 1;
 
     timer_set(&daemon->loop, timer, loop_now_us(&daemon->loop) + period_us);
-    daemon_collect(daemon, &now);
+    registry_collect(&daemon->process.registry, &now);
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
         change[i] = now.values[i] - daemon->last.values[i];
     daemon->last = now;

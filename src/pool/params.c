@@ -122,6 +122,17 @@ static bool name_plain(const char *name)
                strlen(name);
 }
 
+static size_t params_count(const struct params *params)
+{
+    size_t count = 0;
+    const char *value;
+
+    for (const char *at = params_next(params, NULL, &value); at;
+         at = params_next(params, at, &value))
+        count++;
+    return count;
+}
+
 struct params *params_with(struct params_set *set, struct params *params, const char *name,
                            const char *value)
 {
@@ -131,8 +142,9 @@ struct params *params_with(struct params_set *set, struct params *params, const 
     bool placed = false;
     struct params *changed;
 
-    if ((present && strcmp(present, value) == 0) || !name_plain(name) ||
-        strlen(name) >= PARAM_NAME_BYTES || strlen(value) >= PARAM_VALUE_BYTES ||
+    if ((present ? strcmp(present, value) == 0 : params_count(params) >= PARAMS_MAX) ||
+        !name_plain(name) || strlen(name) >= PARAM_NAME_BYTES ||
+        strlen(value) >= PARAM_VALUE_BYTES ||
         params->length + strlen(name) + strlen(value) + 2 > sizeof(content))
         return params;
     for (const char *at = params_next(params, NULL, &old_value); at;
@@ -178,7 +190,7 @@ static size_t set_put(char *text, size_t size, size_t length, const char *name, 
     for (; *value; value++) {
         if (*value == '\'' || *value == '\\')
             text[length++] = *value;
-        text[length++] = *value > 0 ? *value : '?';
+        text[length++] = (unsigned char)*value < 128 ? *value : '?';
     }
     strcpy(text + length, "';");
     return length + 2;

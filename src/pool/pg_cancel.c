@@ -69,17 +69,9 @@ static void cancel_ready(struct stream *stream, unsigned what)
         stream_write(stream, cancel->request, sizeof(cancel->request));
         return;
     }
-    /* Nothing but the end is expected; bytes of a confused server are ignored. */
-    for (;;) {
-        ssize_t got = stream_read(stream, &byte, 1);
-
-        if (got < 0) {
-            cancel_end(cancel);
-            return;
-        }
-        if (got == 0)
-            return;
-    }
+    /* Nothing but the end is expected; anything else of a confused server counts as the end. */
+    if (stream_read(stream, &byte, 1) != 0)
+        cancel_end(cancel);
 }
 
 static void cancel_expired(struct timer *timer)

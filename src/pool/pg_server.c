@@ -174,8 +174,9 @@ static void server_drain(struct server *server)
         return;
     }
     drain_close_requests(pg);
-    if (!pg_pipeline_idle(&pg->pipeline))
+    if (!pg_pipeline_idle(&pg->pipeline) && !pg->let_finish)
         pg_server_cancel(pg, NULL);
+    pg->let_finish = false;
     stream_again(&server->stream);
     drain_go_on(pg);
 }
@@ -193,8 +194,10 @@ static void server_free(struct server *server)
     struct pg_server *pg = pg_server_of(server);
     struct pools *pools = server->pool->pools;
 
-    /* A polite end spares the server a log line; whether it arrives does not matter. */
-    if (stream_is_open(&server->stream) && !server->stream.connecting && !server->stream.error) {
+    /* A polite end spares the server a log line. Not in the middle of anything: there it could
+     * complete half a message. */
+    if (stream_is_open(&server->stream) && !server->stream.connecting && !server->stream.error &&
+        !pg->login && pg_pipeline_idle(&pg->pipeline)) {
         static const uint8_t terminate[PG_HEADER_BYTES] = {PG_TERMINATE, 0, 0, 0, 4};
 
         stream_write(&server->stream, terminate, sizeof(terminate));
@@ -286,7 +289,8 @@ static bool server_message(struct pg_server *pg, uint8_t type, const uint8_t *bo
 static bool message_seen_whole(uint8_t type)
 {
     return type != PG_DATA_ROW && type != PG_COPY_DATA && type != PG_ROW_DESCRIPTION &&
-           type != PG_FUNCTION_RESULT && type != PG_NOTICE && type != PG_NOTIFICATION;
+           type != PG_FUNCTION_RESULT && type != PG_NOTICE && type != PG_NOTIFICATION &&
+           type != PG_PARAMETER_DESCRIPTION;
 }
 
 static void server_broke_protocol(struct pg_server *pg)
@@ -330,6 +334,7 @@ static ssize_t server_walk(struct pg_server *pg, const uint8_t *bytes, size_t le
                 return -1;
             }
             pg->body_left = body;
+            pg->skip_body = true;
             at += PG_HEADER_BYTES;
             continue;
         }
@@ -363,24 +368,25 @@ static void server_read(struct pg_server *pg)
     struct loop *loop = pg->base.pool->pools->loop;
 
     for (int turn = 0; turn < READS_PER_TURN; turn++) {
-        size_t kept = buffer_length(&pg->in);
+        size_t kept = buffer_length(&pg->in), length;
         ssize_t got, done;
 
         if (kept > 0)
             memcpy(loop->scratch, buffer_bytes(&pg->in), kept);
         got = stream_read(&pg->base.stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
-        if (got == 0)
+        if (got == 0 && !pg->in_whole)
             return;
-        if (got < 0) {
+        if (got < 0 && !pg->in_whole) {
             server_lost(pg);
             return;
         }
+        pg->in_whole = false;
+        length = kept + (got > 0 ? (size_t)got : 0);
         buffer_clear(&pg->in, &loop->buffers);
-        done = server_walk(pg, loop->scratch, kept + (size_t)got);
+        done = server_walk(pg, loop->scratch, length);
         if (done < 0)
             return;
-        buffer_append(&pg->in, &loop->buffers, loop->scratch + done,
-                      kept + (size_t)got - (size_t)done);
+        buffer_append(&pg->in, &loop->buffers, loop->scratch + done, length - (size_t)done);
         if (pg->base.state != SERVER_IDLE)
             stream_recheck(&pg->base.stream);
     }
@@ -397,4 +403,13 @@ void pg_server_stream_ready(struct stream *stream, unsigned what)
         server->holder_ready(server, what);
     else
         server_read(pg_server_of(server));
+}
+
+void pg_server_keep(struct pg_server *pg, const uint8_t *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    buffer_append(&pg->in, &pg->base.pool->pools->loop->buffers, bytes, length);
+    pg->in_whole = true;
+    stream_again(&pg->base.stream);
 }

@@ -388,6 +388,7 @@ static void pool_settle(struct task *task)
             pool->kind->yield(pool);
     }
     pool_share(pool);
+    pool_free_if_idle(pool);
 }
 
 void pool_init(struct pool *pool)
@@ -414,6 +415,7 @@ void pool_client_left(struct pool *pool)
     ensure(pool->clients > 0);
     pool->clients--;
     pool->used_us = loop_now_us(pool->pools->loop);
+    pool_stir(pool);
 }
 
 struct params *pool_known_params(struct pool *pool, const struct params *wanted)

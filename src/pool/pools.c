@@ -42,7 +42,7 @@ static void pool_free(struct pool *pool)
     timer_cancel(pools->loop, &pool->timer);
     loop_undefer(pools->loop, &pool->settle);
     HASH_DEL(pools->by_key, pool);
-    atomic_store(&pool->totals->parts[pools->worker], NULL);
+    registry_part_gone(pools->registry, pool->totals, pools->worker, &pool->counters);
     registry_pool_drop(pools->registry, pool->totals);
     if (pool->shared_free)
         pool->shared_free(pool);
@@ -53,6 +53,35 @@ static void pool_free(struct pool *pool)
     secret_wipe(&pool->keys, sizeof(pool->keys));
     free(pool->key);
     free(pool);
+}
+
+/* How long the part may be of no use before it is freed; 0 = for ever. Pools that exist only
+ * because the line `*` matched go by autodb_idle_timeout too. */
+static uint64_t pool_idle_limit_us(const struct pool *pool)
+{
+    const struct conf *conf = pool->pools->conf;
+    bool fallback = pool->database && strcmp(pool->database->name, "*") == 0;
+
+    if (fallback && conf->autodb_idle_timeout_us &&
+        (!conf->pool_idle_timeout_us || conf->autodb_idle_timeout_us < conf->pool_idle_timeout_us))
+        return conf->autodb_idle_timeout_us;
+    return conf->pool_idle_timeout_us;
+}
+
+bool pool_free_if_idle(struct pool *pool)
+{
+    uint64_t limit_us = pool_idle_limit_us(pool), due_us;
+
+    if (!limit_us || pool->redis || pool->clients > 0 || pool->waiting > 0 || pool->asking ||
+        atomic_load(&pool->totals->servers) > 0)
+        return false;
+    due_us = pool->used_us + limit_us;
+    if (loop_now_us(pool->pools->loop) < due_us) {
+        timer_set_by(pool->pools->loop, &pool->timer, due_us);
+        return false;
+    }
+    pool_free(pool);
+    return true;
 }
 
 void pools_close(struct pools *pools)
@@ -205,6 +234,7 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
     char key[KEY_BYTES_MAX];
     size_t database_bytes = strlen(database) + 1, user_bytes = strlen(user) + 1;
     size_t key_bytes = database_bytes + user_bytes + sizeof(variant);
+    struct pool_totals *totals;
     struct pool *pool;
 
     ensure(key_bytes <= sizeof(key));
@@ -214,13 +244,16 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
     HASH_FIND(hh, pools->by_key, key, key_bytes, pool);
     if (pool)
         return pool;
+    totals = registry_pool(pools->registry, database, user, variant,
+                           pool_size_wanted(pools->conf, database, user, variant));
+    if (!totals)
+        return NULL;
     pool = memory_new(sizeof(*pool));
     pool->key = memory_text(key, key_bytes);
     pool->key_bytes = key_bytes;
     pool->pools = pools;
     pool->kind = kind;
-    pool->totals = registry_pool(pools->registry, database, user, variant,
-                                 pool_size_wanted(pools->conf, database, user, variant));
+    pool->totals = totals;
     pool->database_name = pool->totals->database;
     pool->user_name = pool->totals->user;
     pool->paused = atomic_load(&pool->totals->database_usage->paused);
@@ -329,6 +362,8 @@ void pools_warm(struct pools *pools, const struct server_kind *kind)
         user = conf_find_user(pools->conf, database->user);
         totals = registry_pool(pools->registry, database->name, database->user, false,
                                conf_pool_size(pools->conf, database, user));
+        if (!totals)
+            return;
         if (registry_pool_here(pools->registry, totals, pools->worker, &home))
             pools_get(pools, kind, database->name, database->user, false);
         registry_pool_drop(pools->registry, totals);

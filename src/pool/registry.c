@@ -152,6 +152,7 @@ static struct pool_totals *totals_new(struct registry *registry, const char *dat
     registry_spread(registry, database, size, &totals->first_worker, &totals->part_count);
     totals->next = registry->totals;
     registry->totals = totals;
+    registry->totals_count++;
     return totals;
 }
 
@@ -186,10 +187,36 @@ void registry_pool_drop(struct registry *registry, struct pool_totals *totals)
         while (*link != totals)
             link = &(*link)->next;
         *link = totals->next;
+        registry->totals_count--;
         free(totals->database);
         free(totals->user);
         free(totals);
     }
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_part_gone(struct registry *registry, struct pool_totals *totals, unsigned worker,
+                        struct counters *counters)
+{
+    pthread_mutex_lock(&registry->mutex);
+    atomic_store(&totals->parts[worker], NULL);
+    atomic_store(&totals->sights[worker].waiting_since_us, 0);
+    atomic_store(&totals->sights[worker].idle, 0);
+    counters_collect(counters, &registry->retired);
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_collect(struct registry *registry, struct counters_values *values)
+{
+    pthread_mutex_lock(&registry->mutex);
+    *values = registry->retired;
+    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
+        for (unsigned i = 0; i < registry->worker_count; i++) {
+            struct pool *pool = atomic_load(&totals->parts[i]);
+
+            if (pool)
+                counters_collect(&pool->counters, values);
+        }
     pthread_mutex_unlock(&registry->mutex);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -11,6 +12,10 @@
 
 #define BIT(state) (1u << (state))
 #define ERROR_BYTES 2048
+/* One client too many is told so when its startup packet is here; that may take so long, and so
+ * many may wait for it. */
+#define REFUSED_US US_PER_S
+#define REFUSED_MAX 64
 
 /* Which list a state is kept on, and which states may follow it. */
 static const struct {
@@ -106,6 +111,8 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
     case PG_CLIENT_LOGIN:
     case PG_CLIENT_WELCOME:
         *why = PG_ERROR_LOGIN_TIMEOUT;
+        if (client->refused)
+            return client->connected_us + REFUSED_US;
         limit_us = client->worker->conf->client_login_timeout_us;
         return limit_us ? client->connected_us + limit_us : UINT64_MAX;
     case PG_CLIENT_IDLE:
@@ -279,8 +286,16 @@ static void client_ready(struct stream *stream, unsigned what)
 
 void pg_client_new(struct worker *worker, int fd, const struct address *from)
 {
-    struct pg_client *client = memory_new(sizeof(*client));
+    struct limit *limit = &worker->process->registry.clients;
+    bool refused = !limit_take(limit);
+    struct pg_client *client;
 
+    if (refused && atomic_load(&worker->client_count) > atomic_load(&limit->max) + REFUSED_MAX) {
+        close(fd);
+        worker_client_gone(worker);
+        return;
+    }
+    client = memory_new(sizeof(*client));
     client->worker = worker;
     client->from = *from;
     client->unix_socket = from->family == AF_UNIX;
@@ -288,7 +303,7 @@ void pg_client_new(struct worker *worker, int fd, const struct address *from)
     client->connected_us = client->request_us = loop_now_us(&worker->loop);
     client->timer.expired = client_expired;
     client->login = memory_new(sizeof(*client->login));
-    client->refused = !limit_take(&worker->process->registry.clients);
+    client->refused = refused;
     list_push_back(&worker->clients[CLIENTS_LOGIN], &client->node);
     stream_open(&client->stream, &worker->loop, fd, client_ready);
     pg_client_watch(client);

@@ -53,7 +53,7 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
     stream_flush(&client->stream);
     pg_client_watch(client);
     client->in_whole = true;
-    pg_requests_run(client);
+    stream_again(&client->stream);
 }
 
 /* Answers everything that the lost server owed. */

@@ -9,7 +9,7 @@
 
 /* Beyond so many bytes that the client has not taken, its server is not read. */
 #define CLIENT_PENDING_MAX (64u * 1024u)
-/* Messages that are looked into must come whole; an error longer than this is passed on unread. */
+/* Messages that are looked into must come whole; of a longer error only so much is looked at. */
 #define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
 
 enum verdict {
@@ -34,6 +34,9 @@ void pg_replies_end_lease(struct pg_client *client)
 
     client->server = NULL;
     pg_client_move(client, PG_CLIENT_IDLE);
+    /* Perhaps its end is to be read: that must be seen before it is lent again. */
+    if (pg->base.stream.readable)
+        stream_again(&pg->base.stream);
     pg_server_give_back(pg);
     client->request_us = loop_now_us(&client->worker->loop);
     if (client->pool->settings.client_idle_timeout_us)
@@ -234,6 +237,7 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
         if (client->overdue && client->pool->settings.mode != POOL_MODE_SESSION) {
             /* The client's time was up in the middle of a message, which is whole now. */
             replies_forward(client, bytes + span, at - span);
+            pg_server_keep(pg, bytes + at, length - at);
             pg_loss_server(client, pg_error_row((enum pg_error_code)client->overdue), true);
             return -1;
         }
@@ -241,14 +245,14 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
             break;
         body = pg_u32(bytes + at + 1);
         if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
-            (seen_whole(bytes[at]) && body > WHOLE_BYTES_MAX)) {
+            (seen_whole(bytes[at]) && bytes[at] != PG_ERROR && body > WHOLE_BYTES_MAX)) {
             replies_forward(client, bytes + span, at - span);
             replies_lost(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
             return -1;
         }
         body -= 4;
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
-        if (take < body && seen_whole(bytes[at]))
+        if (take < body && seen_whole(bytes[at]) && take < WHOLE_BYTES_MAX)
             break;
         if (bytes[at] == PG_ERROR) {
             /* It may be told in other words, which have to come behind what lies before it. */
@@ -258,6 +262,9 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
         verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
         if (verdict == VERDICT_LOST) {
             replies_forward(client, bytes + span, at - span);
+            if (client->owed_ready)
+                pg_server_keep(pg, bytes + at + PG_HEADER_BYTES + take,
+                               length - at - PG_HEADER_BYTES - take);
             replies_lost(client, &failure);
             return -1;
         }
@@ -310,6 +317,7 @@ static bool replies_to_welcome(struct pg_client *client, const uint8_t *bytes, s
         if (type == PG_ERROR) {
             failure_from(&failure, fields, body - 4);
             pg_pipeline_reply(&pg->pipeline, type);
+            pg_server_keep(pg, bytes + at, length - at);
             pg_client_close_failed(client, &failure);
             return false;
         }
@@ -319,6 +327,7 @@ static bool replies_to_welcome(struct pg_client *client, const uint8_t *bytes, s
             return false;
         }
         if (type == PG_READY) {
+            pg_server_keep(pg, bytes + at, length - at);
             pg_welcome_server_ready(client);
             return false;
         }

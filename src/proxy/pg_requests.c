@@ -8,9 +8,10 @@
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
 
-/* Beyond so many bytes that the server has not taken, its client is not read. */
-#define SERVER_PENDING_MAX (64u * 1024u)
-#define SETS_BYTES (PARAMS_BYTES_MAX * 2 + 64)
+/* Beyond so many bytes that the server has not taken, or the client of our own answers, the client
+ * is not read. */
+#define PENDING_MAX (64u * 1024u)
+#define SETS_BYTES (PARAMS_SETS_BYTES + 1)
 
 enum verdict {
     VERDICT_PASS,    /* to the server */
@@ -213,6 +214,8 @@ static enum verdict requests_message(struct pg_client *client, uint8_t type, con
 
     switch (type) {
     case PG_TERMINATE:
+        if (client->server)
+            client->server->let_finish = true;
         pg_client_close(client, "client close request");
         return VERDICT_GONE;
     case PG_QUERY:
@@ -257,6 +260,13 @@ static void requests_collect(struct pg_client *client, const uint8_t *piece, siz
     pg_statements_collect(client, piece, bytes, !client->collecting);
 }
 
+/* True for messages that end the client. */
+static bool requests_may_close(const struct pg_client *client, uint8_t type)
+{
+    return !memchr("QPBDECSHFdcf", type, 12) ||
+           (type == PG_QUERY && client->worker->conf->disable_pqexec);
+}
+
 /* Walks what was read. Returns how many bytes are done with; the rest is kept. -1: the client is
  * not here any more. */
 static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -283,6 +293,7 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
         body = pg_u32(bytes + at + 1);
         if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
             body > client->worker->conf->max_packet_size_bytes) {
+            requests_forward(client, bytes + span, at - span);
             pg_client_close_failed(client,
                                    pg_error_row(body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX
                                                     ? PG_ERROR_BAD_LENGTH
@@ -291,6 +302,11 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
         }
         body -= 4;
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
+        if (span < at && requests_may_close(client, bytes[at])) {
+            /* What the client sent before its end is still the server's. */
+            requests_forward(client, bytes + span, at - span);
+            span = at;
+        }
         verdict =
             requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body);
         if (verdict == VERDICT_GONE)
@@ -327,10 +343,9 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
 /* True when the client may not be read now: it waits, or its server does not take what it sent. */
 static bool requests_blocked(const struct pg_client *client)
 {
-    if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_WELCOME)
-        return true;
-    return client->state == PG_CLIENT_ACTIVE &&
-           stream_pending(&client->server->base.stream) > SERVER_PENDING_MAX;
+    if (client->state == PG_CLIENT_ACTIVE)
+        return stream_pending(&client->server->base.stream) > PENDING_MAX;
+    return client->state != PG_CLIENT_IDLE || stream_pending(&client->stream) > PENDING_MAX;
 }
 
 static void requests_ended(struct pg_client *client)

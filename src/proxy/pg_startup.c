@@ -514,12 +514,12 @@ void pg_startup_run(struct pg_client *client)
 
     if (client->cancelling) {
         /* It has said all that it has to say; only its end matters. */
-        ssize_t got;
+        ssize_t got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES);
 
-        while ((got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES)) > 0)
-            ;
         if (got < 0)
             pg_client_close(client, NULL);
+        else if (got > 0)
+            stream_again(&client->stream);
         return;
     }
     for (;;) {
@@ -536,6 +536,8 @@ void pg_startup_run(struct pg_client *client)
                                                          : "client unexpected eof");
             return;
         }
+        if (kept > 0)
+            secret_wipe(buffer_bytes(&client->in), kept); /* perhaps half a password */
         buffer_clear(&client->in, &loop->buffers);
         length = kept + (size_t)got;
         while (at < length) {

@@ -9,8 +9,8 @@
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
-#define QUERY_BYTES (PARAMS_BYTES_MAX * 2 + 64)
-#define WELCOME_BYTES (PARAMS_BYTES_MAX * 2 + 1024)
+#define QUERY_BYTES (PARAMS_SETS_BYTES + 1)
+#define WELCOME_BYTES (PARAMS_BYTES_MAX + PARAMS_MAX * PG_HEADER_BYTES + 1024)
 
 static void welcome_params(struct pg_client *client);
 
@@ -90,6 +90,11 @@ static void welcome_arrive(struct pg_client *client)
     client->waiter = (struct waiter){.granted = pg_waiter_granted, .refused = pg_waiter_refused};
     client->pool =
         pools_get(&worker->pools, &pg_server_kind, login->database, user, login->replication);
+    if (!client->pool) {
+        pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_POOLS));
+        return;
+    }
+    pg_client_watch(client);
     pool_client_joined(client->pool);
     if (!welcome_count(client))
         return;
@@ -131,6 +136,10 @@ void pg_welcome_begin(struct pg_client *client)
     totals =
         registry_pool(registry, login->database, user, login->replication,
                       conf_pool_size(worker->conf, database, conf_find_user(worker->conf, user)));
+    if (!totals) {
+        pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_POOLS));
+        return;
+    }
     here = registry_pool_here(registry, totals, worker->index, &home);
     registry_pool_drop(registry, totals);
     if (here) {

@@ -175,7 +175,9 @@ static enum pg_verdict pipeline_error(struct pg_pipeline *pipeline)
         return own ? PG_SWALLOW : PG_PASS;
     while (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) != PG_SYNC)
         owed_pop(pipeline);
-    pipeline->skip_until_sync = pipeline->count == 0;
+    /* Nothing but a Sync wakes the server now, whatever was sent before this error was seen. */
+    if (pipeline->count == 0)
+        pipeline->skip_until_sync = pipeline->unsynced = true;
     return PG_PASS;
 }
 

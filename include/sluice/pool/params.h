@@ -10,6 +10,9 @@
 #define PARAM_NAME_BYTES 64 /* PostgreSQL's NAMEDATALEN */
 #define PARAM_VALUE_BYTES 1024
 #define PARAMS_BYTES_MAX 8192 /* of one set: names, values and their NULs */
+#define PARAMS_MAX 128        /* in one set */
+/* The SET statements of a whole set, at worst. */
+#define PARAMS_SETS_BYTES (2 * PARAMS_BYTES_MAX + 16 * PARAMS_MAX)
 
 struct params;
 

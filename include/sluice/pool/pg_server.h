@@ -28,6 +28,8 @@ struct pg_server {
     struct buffer in;            /* the first bytes of a message whose rest has not come */
     uint32_t body_left;          /* of a message that is passed on or skipped in pieces */
     bool skip_body;              /* body_left is skipped */
+    bool in_whole;               /* `in` may hold whole messages */
+    bool let_finish;             /* drained without a cancel: its client said goodbye */
     char status;                 /* of the last ReadyForQuery: I, T or E */
     enum pg_question question;   /* what we have asked ourselves */
     struct pg_login *login;      /* while connecting and logging in */
@@ -61,6 +63,9 @@ void pg_cancels_end(struct pools *pools);
 
 /* Takes account of a ParameterStatus (body without type and length); false when malformed. */
 bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);
+
+/* Keeps bytes that were read for a client which gives the server back, to be walked next. */
+void pg_server_keep(struct pg_server *pg, const uint8_t *bytes, size_t length);
 
 /* The client is done and the server free of requests: gives it back, after a cancel request that is
  * still under way has ended. */

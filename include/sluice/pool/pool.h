@@ -103,6 +103,10 @@ struct pool {
     struct counters counters;
 };
 
+/* Frees a part that nobody has used for pool_idle_timeout or autodb_idle_timeout; else has it
+ * looked at again in time. True when it is gone. */
+bool pool_free_if_idle(struct pool *pool);
+
 /* Sets up the lists of a new part whose other members are filled. */
 void pool_init(struct pool *pool);
 
@@ -128,8 +132,8 @@ size_t pools_busy(const struct pools *pools);
 /* Opens what min_pool_size asks of databases with a user of their own. */
 void pools_warm(struct pools *pools, const struct server_kind *kind);
 
-/* The part of a pool on this worker, made when new. The worker must be
- * one of the pool's (registry_pool_here). */
+/* The part of a pool on this worker, made when new; NULL when there are too many pools. The worker
+ * must be one of the pool's (registry_pool_here). */
 struct pool *pools_get(struct pools *pools, const struct server_kind *kind, const char *database,
                        const char *user, uint32_t variant);
 

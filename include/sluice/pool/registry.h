@@ -14,6 +14,8 @@
 #include "sluice/stat/counters.h"
 
 #define WORKERS_MAX 64
+/* Pools at most; a fallback line `*` lets clients make more and more of them. */
+#define POOLS_MAX 20000
 
 /* How many there may be of something, over all workers. */
 struct limit {
@@ -80,6 +82,8 @@ struct registry {
     struct usage_entry *databases, *users, *redis; /* hashes */
     struct usage unlimited;                        /* for what has no limit of that kind */
     struct pool_totals *totals;
+    size_t totals_count;            /* at most POOLS_MAX */
+    struct counters_values retired; /* counters of parts that are gone */
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
     struct limit clients;               /* max_client_conn */
@@ -98,10 +102,19 @@ struct usage *registry_user(struct registry *registry, const char *name);
 struct usage *registry_redis(struct registry *registry, const char *line, uint32_t variant);
 
 /* The totals of a pool, made when new; each call is undone by registry_pool_drop(). size: its
- * pool_size, which decides over how many workers a new pool spreads. */
+ * pool_size, which decides over how many workers a new pool spreads. NULL when there are POOLS_MAX.
+ */
 struct pool_totals *registry_pool(struct registry *registry, const char *database, const char *user,
                                   uint32_t variant, int64_t size);
 void registry_pool_drop(struct registry *registry, struct pool_totals *totals);
+
+/* A worker's part is about to be freed: its counters are kept in `retired`, nobody finds it more.
+ */
+void registry_part_gone(struct registry *registry, struct pool_totals *totals, unsigned worker,
+                        struct counters *counters);
+
+/* Adds up the counters of all pools, also of those that are gone. Any thread. */
+void registry_collect(struct registry *registry, struct counters_values *values);
 
 /* True when this worker has a part in the pool; else *home is a worker that has. */
 bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,

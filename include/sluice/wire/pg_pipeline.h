@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Requests owed at most; an owner stops reading its client until there are fewer. */
-#define PG_PIPELINE_MAX 65536u
+#define PG_PIPELINE_MAX 16384u
 
 struct pg_pipeline {
     uint8_t *owed; /* ring of enum pg_frontend, flagged; NULL while nothing was owed yet */

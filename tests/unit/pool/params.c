@@ -95,8 +95,16 @@ START_TEST(sets_are_bounded)
     }
     ck_assert_ptr_nonnull(params_get(params, "name_1"));
     ck_assert_ptr_null(params_get(params, "name_99"));
+    params_drop(&set, params);
+    params = params_empty(&set);
+    for (int i = 0; i < 2 * PARAMS_MAX; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        params = params_with(&set, params, name, i == 1 ? value : "1");
+    }
+    ck_assert_ptr_nonnull(params_get(params, "n127"));
+    ck_assert_ptr_null(params_get(params, "n128"));
     before = params_empty(&set);
-    before = params_with(&set, before, "name_1", "");
+    before = params_with(&set, before, "n1", "");
     ck_assert_uint_eq(params_difference(params, before, text, sizeof(text)), sizeof(text));
     params_drop(&set, before);
     params_drop(&set, params);

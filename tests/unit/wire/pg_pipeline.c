@@ -51,6 +51,8 @@ static const struct exchange {
     {"error skips only to the next Sync", ">P >S >P >B >E >S <E <Z <1 <2 <C <Z", true},
     {"requests sent after the error was seen are skipped too", ">P <E >B >E >S <Z", true},
     {"error without Sync is not the end", ">P >B <E", false},
+    {"a query behind an error is ignored as well", ">P >Q <E", false},
+    {"and the Sync behind it is the end", ">P >Q <E >S <Z", true},
     {"function call", ">F <V <Z", true},
     {"copy out", ">Q <H <d <d <c <C <Z", true},
     {"copy in by query", ">Q <G >d >d >c <C <Z", true},
