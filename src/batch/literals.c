@@ -241,7 +241,7 @@ void literals_normalise(const struct literals *literals, const struct literals_c
         }
         to = mempcpy(to, text + done, start - done);
         /* A literal may touch the words beside it (BETWEEN-1 AND'x'), a parameter may not. */
-        to += sprintf(to, "%s$%u%s", start > 0 && in_name(text[start - 1]) ? " " : "",
+        to += snprintf(to, 16, "%s$%u%s", start > 0 && in_name(text[start - 1]) ? " " : "",
                       ++normal->count, in_name(text[literal->end]) ? " " : "");
         done = literal->end;
     }

@@ -377,8 +377,11 @@ static void requests_look_for_end(struct pg_client *client)
 /* True when nothing will be written to the client before it has sent more. */
 static bool requests_expects_more(const struct pg_client *client)
 {
+    const struct pg_pipeline *pipeline = client->server ? &client->server->pipeline : NULL;
+
     return client->state == PG_CLIENT_IDLE || client->body_left > 0 ||
-           buffer_length(&client->in) > 0 || (client->server && client->server->pipeline.unsynced);
+           buffer_length(&client->in) > 0 ||
+           (pipeline && (pipeline->unsynced || pipeline->copy_in || pipeline->copy_both));
 }
 
 void pg_requests_run(struct pg_client *client)

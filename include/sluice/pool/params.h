@@ -16,6 +16,13 @@
 
 struct params;
 
+/* Sets of parameters that clients asked for at login, and what servers made of them. */
+#define KNOWN_PARAMS 32
+
+struct known_params {
+    struct params *wanted, *result;
+};
+
 struct params_set {
     struct params *all; /* hash by content */
 };

@@ -51,13 +51,6 @@ struct pools {
     void (*emptied)(struct pools *pools); /* told when, while paused, no server is in use */
 };
 
-/* Sets of parameters that clients asked for at login, and what servers made of them. */
-#define KNOWN_PARAMS 32
-
-struct known_params {
-    struct params *wanted, *result;
-};
-
 struct pool {
     UT_hash_handle hh; /* key: "database NUL user NUL variant" */
     char *key;
