@@ -150,8 +150,10 @@ static bool fill(struct client *client, size_t wanted)
         client->start = 0;
         if (wanted > client->capacity) {
             client->capacity = wanted < 65536 ? 65536 : wanted;
-            client->buffer = realloc(client->buffer, client->capacity);
+            /* A zero ends it, for tests that read a payload as a string. */
+            client->buffer = realloc(client->buffer, client->capacity + 1);
             ck_assert_ptr_nonnull(client->buffer);
+            client->buffer[client->capacity] = 0;
         }
     }
     while (client->end - client->start < wanted) {
