@@ -210,6 +210,23 @@ ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
     return -1;
 }
 
+ssize_t stream_read_behind(struct stream *stream, const struct buffer *kept, size_t size,
+                           size_t *length)
+{
+    uint8_t *scratch = stream->loop->scratch;
+    ssize_t got = 0;
+
+    *length = buffer_length(kept);
+    ensure(*length <= size && size <= LOOP_SCRATCH_BYTES);
+    if (*length > 0)
+        memcpy(scratch, buffer_bytes(kept), *length);
+    if (*length < size)
+        got = stream_read(stream, scratch + *length, size - *length);
+    if (got > 0)
+        *length += (size_t)got;
+    return got;
+}
+
 void stream_queue(struct stream *stream, const void *bytes, size_t length)
 {
     if (stream->error)

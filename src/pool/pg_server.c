@@ -368,12 +368,10 @@ static void server_read(struct pg_server *pg)
     struct loop *loop = pg->base.pool->pools->loop;
 
     for (int turn = 0; turn < READS_PER_TURN; turn++) {
-        size_t kept = buffer_length(&pg->in), length;
-        ssize_t got, done;
+        size_t length;
+        ssize_t got = stream_read_behind(&pg->base.stream, &pg->in, LOOP_SCRATCH_BYTES, &length);
+        ssize_t done;
 
-        if (kept > 0)
-            memcpy(loop->scratch, buffer_bytes(&pg->in), kept);
-        got = stream_read(&pg->base.stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
         if (got == 0 && !pg->in_whole)
             return;
         if (got < 0 && !pg->in_whole) {
@@ -381,7 +379,6 @@ static void server_read(struct pg_server *pg)
             return;
         }
         pg->in_whole = false;
-        length = kept + (got > 0 ? (size_t)got : 0);
         buffer_clear(&pg->in, &loop->buffers);
         done = server_walk(pg, loop->scratch, length);
         if (done < 0)

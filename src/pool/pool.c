@@ -206,7 +206,7 @@ static void pool_refuse_all(struct pool *pool, const struct pool_failure *failur
 
     while (count-- > 0 && (waiter = pool_first_waiter(pool))) {
         waiter_unlink(pool, waiter);
-        waiter->refused(waiter, failure);
+        waiter->kind->refused(waiter, failure);
     }
 }
 
@@ -381,7 +381,7 @@ static void pool_settle(struct task *task)
                (server = pool_fresh_idle(pool))) {
             pool_lease(pool, server);
             waiter_unlink(pool, first);
-            first->granted(first, server);
+            first->kind->granted(first, server);
         }
         pool_grow(pool);
         if (pool->kind->yield && list_contains_any(&pool->servers[SERVER_SHARED]))

@@ -63,7 +63,7 @@ void pg_cancels_slot_give(struct pg_client *client)
 {
     struct worker *worker = client->worker;
 
-    if (client->cancelling)
+    if (client->state == PG_CLIENT_CANCELLING)
         client->cancelling->canceller = NULL;
     if (client->slot == 0)
         return;
@@ -82,10 +82,8 @@ static void cancel_returned(struct mail *mail, void *receiver)
 {
     struct cancel_request *request = container_of(mail, struct cancel_request, mail);
 
-    if (request->canceller) {
-        request->canceller->cancelling = NULL;
+    if (request->canceller)
         pg_client_close(request->canceller, NULL);
-    }
     free(request);
 }
 
@@ -146,5 +144,17 @@ void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32
     request->notice.over = cancel_over;
     request->mail.deliver = cancel_delivered;
     canceller->cancelling = request;
+    pg_client_move(canceller, PG_CLIENT_CANCELLING);
     mailbox_send(&process->workers[worker].mailbox, &request->mail);
+}
+
+void pg_cancels_run(struct pg_client *canceller)
+{
+    ssize_t got =
+        stream_read(&canceller->stream, canceller->worker->loop.scratch, LOOP_SCRATCH_BYTES);
+
+    if (got < 0)
+        pg_client_close(canceller, NULL);
+    else if (got > 0)
+        stream_again(&canceller->stream);
 }

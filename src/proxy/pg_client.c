@@ -23,7 +23,10 @@ static const struct {
     enum worker_clients list;
     unsigned next;
 } states[PG_CLIENT_STATE_COUNT] = {
-    [PG_CLIENT_STARTUP] = {"startup", CLIENTS_LOGIN, BIT(PG_CLIENT_LOGIN) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_STARTUP] = {"startup", CLIENTS_LOGIN,
+                           BIT(PG_CLIENT_LOGIN) | BIT(PG_CLIENT_CANCELLING) |
+                               BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_CANCELLING] = {"cancelling", CLIENTS_LOGIN, BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_LOGIN] = {"login", CLIENTS_LOGIN,
                          BIT(PG_CLIENT_MOVING) | BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_MOVING] = {"moving", CLIENTS_LOGIN, BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
@@ -108,6 +111,7 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
 
     switch ((enum pg_client_state)client->state) {
     case PG_CLIENT_STARTUP:
+    case PG_CLIENT_CANCELLING:
     case PG_CLIENT_LOGIN:
     case PG_CLIENT_WELCOME:
         *why = PG_ERROR_LOGIN_TIMEOUT;
@@ -266,6 +270,9 @@ static void client_ready(struct stream *stream, unsigned what)
     case PG_CLIENT_LOGIN:
         pg_startup_run(client);
         return;
+    case PG_CLIENT_CANCELLING:
+        pg_cancels_run(client);
+        return;
     case PG_CLIENT_WELCOME:
     case PG_CLIENT_WAITING:
     case PG_CLIENT_IDLE:
@@ -364,10 +371,10 @@ void pg_client_close(struct pg_client *client, const char *reason)
     client_drop_server(client);
     if (client->pool) {
         pool_unwait(client->pool, &client->waiter);
-        if (client->counted_db)
+        if (client->user_usage) {
             limit_give(&client->pool->totals->database_usage->clients);
-        if (client->counted_user)
             limit_give(&client->user_usage->clients);
+        }
         pool_client_left(client->pool);
     }
     if (!client->refused)

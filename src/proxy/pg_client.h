@@ -18,14 +18,29 @@
 #include "sluice/pool/pg_server.h"
 #include "sluice/proxy/worker.h"
 
+/* What is left of a request that has failed here is ignored, as a server would. */
+enum pg_ignoring {
+    IGNORE_NOTHING,
+    IGNORE_ONE,     /* the next Query or FunctionCall, which has failed already */
+    IGNORE_TO_SYNC, /* all up to the next Sync */
+};
+
+/* A transaction that was lost with its server is over, but the client has to end it. */
+enum pg_aborted {
+    ABORTED_NOT,
+    ABORTED,
+    ABORTED_ENDING, /* the client has parsed the statement that ends it */
+};
+
 enum pg_client_state {
-    PG_CLIENT_STARTUP, /* its startup packet has not come */
-    PG_CLIENT_LOGIN,   /* it has to prove who it is */
-    PG_CLIENT_MOVING,  /* on its way to the worker of its pool */
-    PG_CLIENT_WELCOME, /* it waits for a server to learn parameters from */
-    PG_CLIENT_IDLE,    /* between transactions: no server */
-    PG_CLIENT_WAITING, /* in the queue of its pool; its request is kept in `in` */
-    PG_CLIENT_ACTIVE,  /* it has a server */
+    PG_CLIENT_STARTUP,    /* its startup packet has not come */
+    PG_CLIENT_CANCELLING, /* it is a cancel request, on its way to whom it means */
+    PG_CLIENT_LOGIN,      /* it has to prove who it is */
+    PG_CLIENT_MOVING,     /* on its way to the worker of its pool */
+    PG_CLIENT_WELCOME,    /* it waits for a server to learn parameters from */
+    PG_CLIENT_IDLE,       /* between transactions: no server */
+    PG_CLIENT_WAITING,    /* in the queue of its pool; its request is kept in `in` */
+    PG_CLIENT_ACTIVE,     /* it has a server */
     PG_CLIENT_CLOSED,
     PG_CLIENT_STATE_COUNT
 };
@@ -58,12 +73,14 @@ struct pg_client {
     struct params *params;            /* what its session has set */
     struct pg_statements *statements; /* that it has named; NULL before the first */
     struct pg_client_login *login;
-    struct cancel_request *cancelling; /* it is a cancel request, on its way */
-    struct usage *user_usage;          /* of the user who logged in, when counted_user */
-    struct pool_failure *lost;         /* why its transaction is gone; it has not been told yet */
+    struct pool_failure *lost; /* why its transaction is gone; it has not been told yet */
     union {
         struct waiter waiter; /* from WELCOME on */
         struct mail mail;     /* MOVING */
+    };
+    union {
+        struct usage *user_usage; /* it counts against this user's limit, and its database's */
+        struct cancel_request *cancelling; /* CANCELLING */
     };
     struct timer timer; /* may expire early; client_deadline() is the truth */
     struct buffer in;   /* bytes not passed on yet */
@@ -77,20 +94,17 @@ struct pg_client {
     /* It could not join the queue; told at the end of the walk. */
     const struct pool_failure *refusal;
     uint8_t state;
-    uint8_t overdue; /* enum pg_error_code: time is up since request_us, a cancel is under way */
+    uint8_t ignoring; /* enum pg_ignoring */
+    uint8_t aborted;  /* enum pg_aborted */
+    uint8_t overdue;  /* enum pg_error_code: time is up since request_us, a cancel is under way */
     bool unix_socket;
-    bool skip_body;       /* body_left is skipped */
-    bool collecting;      /* body_left is of a Parse, for pg_statements_collect() */
-    bool skip_until_sync; /* a request failed here: the rest up to Sync is ignored */
-    bool fail_one;        /* the next Query or FunctionCall has failed already */
-    bool aborted;         /* its transaction was lost with a server: ignored until it ends */
-    bool aborted_ends;    /* it has parsed the statement that ends it */
-    bool in_whole;        /* `in` may hold whole messages */
-    bool watch_due;       /* a deadline may have come nearer */
-    bool owed_ready;      /* a ReadyForQuery of its server was withheld */
-    bool counted_db, counted_user; /* it counts against these limits */
-    bool refused;                  /* one too many: told so once its startup packet is here */
-    bool notified;                 /* query_wait_notify has been sent */
+    bool skip_body;  /* body_left is skipped */
+    bool collecting; /* body_left is of a Parse, for pg_statements_collect() */
+    bool in_whole;   /* `in` may hold whole messages */
+    bool watch_due;  /* a deadline may have come nearer */
+    bool owed_ready; /* a ReadyForQuery of its server was withheld */
+    bool refused;    /* one too many: told so once its startup packet is here */
+    bool notified;   /* query_wait_notify has been sent */
 };
 
 /* The mail by which main hands over a new connection. */
@@ -134,8 +148,7 @@ void pg_welcome_server_ready(struct pg_client *client);
 void pg_welcome_granted(struct pg_client *client, struct server *server);
 
 /* pg_requests.c: what the queue of the pool, and a leased server, call. */
-void pg_waiter_granted(struct waiter *waiter, struct server *server);
-void pg_waiter_refused(struct waiter *waiter, const struct pool_failure *failure);
+extern const struct waiter_kind pg_client_waiter;
 void pg_server_holder_ready(struct server *server, unsigned what);
 
 /* Reads what it sends and passes it on, as far as possible now. The client may be
@@ -149,8 +162,9 @@ void pg_replies_run(struct pg_client *client);
 bool pg_replies_lease_over(const struct pg_client *client);
 void pg_replies_end_lease(struct pg_client *client);
 
-/* pg_loss.c: sends an ErrorResponse (severity ERROR). */
+/* pg_loss.c: sends an ErrorResponse (severity ERROR), and ReadyForQuery. */
 void pg_loss_error(struct pg_client *client, const struct pool_failure *failure);
+void pg_loss_ready(struct pg_client *client);
 
 /* The request at the start of `in` cannot be served: tells it, and ignores the rest of it. */
 void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure);
@@ -176,6 +190,8 @@ void pg_console_begin(struct pg_client *client);
 
 /* pg_cancels.c */
 void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret);
+/* It has said all that it has to say: only its end matters. */
+void pg_cancels_run(struct pg_client *canceller);
 void pg_cancels_slot_take(struct pg_client *client);
 void pg_cancels_slot_give(struct pg_client *client);
 uint32_t pg_cancels_process_id(const struct pg_client *client);

@@ -26,7 +26,7 @@ void pg_loss_error(struct pg_client *client, const struct pool_failure *failure)
     stream_queue(&client->stream, bytes, writer.length);
 }
 
-static void loss_ready(struct pg_client *client)
+void pg_loss_ready(struct pg_client *client)
 {
     uint8_t bytes[8];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
@@ -45,10 +45,7 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
     pg_client_move(client, PG_CLIENT_IDLE);
     client->request_us = loop_now_us(&client->worker->loop);
     type = buffer_bytes(&client->in)[0];
-    if (type == PG_QUERY || type == PG_FUNCTION_CALL)
-        client->fail_one = true;
-    else
-        client->skip_until_sync = true;
+    client->ignoring = type == PG_QUERY || type == PG_FUNCTION_CALL ? IGNORE_ONE : IGNORE_TO_SYNC;
     pg_loss_error(client, failure);
     stream_flush(&client->stream);
     pg_client_watch(client);
@@ -62,11 +59,11 @@ static void loss_answer(struct pg_client *client, const struct pool_failure *fai
 {
     for (size_t i = 0; i < readies; i++) {
         pg_loss_error(client, failure);
-        loss_ready(client);
+        pg_loss_ready(client);
     }
     if (open_tail) {
         pg_loss_error(client, failure);
-        client->skip_until_sync = true;
+        client->ignoring = IGNORE_TO_SYNC;
     }
     if (readies == 0 && !open_tail && state_lost) {
         /* Nothing is owed, so nothing may be said before the client speaks; but a transaction, or a
@@ -109,8 +106,7 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
         return false;
     }
     pg_client_move(client, PG_CLIENT_IDLE);
-    client->aborted = aborted;
-    client->aborted_ends = false;
+    client->aborted = aborted ? ABORTED : ABORTED_NOT;
     client->request_us = loop_now_us(&client->worker->loop);
     loss_answer(client, failure, readies, open_tail, aborted || session);
     pg_client_watch(client);
@@ -123,10 +119,7 @@ void pg_loss_tell(struct pg_client *client, uint8_t type)
     pg_loss_error(client, client->lost);
     free(client->lost);
     client->lost = NULL;
-    if (type == PG_QUERY || type == PG_FUNCTION_CALL)
-        client->fail_one = true;
-    else
-        client->skip_until_sync = true;
+    client->ignoring = type == PG_QUERY || type == PG_FUNCTION_CALL ? IGNORE_ONE : IGNORE_TO_SYNC;
 }
 
 /* --- a transaction that was lost with its server: it is over, but the client has to end it --- */
@@ -195,9 +188,9 @@ static void aborted_refuse(struct pg_client *client, uint8_t type)
     free(client->lost);
     client->lost = NULL;
     if (type == PG_QUERY || type == PG_FUNCTION_CALL)
-        loss_ready(client);
+        pg_loss_ready(client);
     else
-        client->skip_until_sync = true;
+        client->ignoring = IGNORE_TO_SYNC;
 }
 
 static void aborted_answer(struct pg_client *client, uint8_t type, const char *text)
@@ -214,7 +207,7 @@ static void aborted_answer(struct pg_client *client, uint8_t type, const char *t
 
 static void aborted_end(struct pg_client *client)
 {
-    client->aborted = client->aborted_ends = false;
+    client->aborted = ABORTED_NOT;
     free(client->lost);
     client->lost = NULL;
     aborted_answer(client, PG_COMMAND_COMPLETE, "ROLLBACK");
@@ -243,25 +236,25 @@ bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8
     case PG_QUERY:
         if (aborted_is_end(client, type, body, length, whole)) {
             aborted_end(client);
-            loss_ready(client);
+            pg_loss_ready(client);
             return true;
         }
         break;
     case PG_PARSE:
         if (aborted_is_end(client, type, body, length, whole)) {
-            client->aborted_ends = true;
+            client->aborted = ABORTED_ENDING;
             aborted_answer(client, PG_PARSE_COMPLETE, NULL);
             return true;
         }
         break;
     case PG_BIND:
-        if (client->aborted_ends) {
+        if (client->aborted == ABORTED_ENDING) {
             aborted_answer(client, PG_BIND_COMPLETE, NULL);
             return true;
         }
         break;
     case PG_DESCRIBE:
-        if (client->aborted_ends && length > 0) {
+        if (client->aborted == ABORTED_ENDING && length > 0) {
             if (body[0] == 'S') {
                 static const uint8_t no_parameters[] = {PG_PARAMETER_DESCRIPTION, 0, 0, 0, 6, 0, 0};
 
@@ -272,7 +265,7 @@ bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8
         }
         break;
     case PG_EXECUTE:
-        if (client->aborted_ends) {
+        if (client->aborted == ABORTED_ENDING) {
             aborted_end(client);
             return true;
         }

@@ -343,14 +343,12 @@ void pg_replies_run(struct pg_client *client)
     int64_t turns = pg_client_turns(client);
 
     do {
-        size_t kept = buffer_length(&pg->in), length;
         ssize_t got, done;
+        size_t length;
 
         if (stream_pending(&client->stream) > CLIENT_PENDING_MAX)
             return;
-        if (kept > 0)
-            memcpy(loop->scratch, buffer_bytes(&pg->in), kept);
-        got = stream_read(&pg->base.stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
+        got = stream_read_behind(&pg->base.stream, &pg->in, LOOP_SCRATCH_BYTES, &length);
         if (got == 0)
             return;
         if (got < 0) {
@@ -358,7 +356,6 @@ void pg_replies_run(struct pg_client *client)
             return;
         }
         buffer_clear(&pg->in, &loop->buffers);
-        length = kept + (size_t)got;
         if (client->state == PG_CLIENT_WELCOME) {
             size_t walked = 0;
 

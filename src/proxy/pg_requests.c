@@ -62,7 +62,7 @@ static void requests_attach(struct pg_client *client, struct server *server)
     requests_set_params(client);
 }
 
-void pg_waiter_granted(struct waiter *waiter, struct server *server)
+static void requests_granted(struct waiter *waiter, struct server *server)
 {
     struct pg_client *client = container_of(waiter, struct pg_client, waiter);
     struct counters *counters = &client->pool->counters;
@@ -76,7 +76,7 @@ void pg_waiter_granted(struct waiter *waiter, struct server *server)
     pg_requests_run(client);
 }
 
-void pg_waiter_refused(struct waiter *waiter, const struct pool_failure *failure)
+static void requests_refused(struct waiter *waiter, const struct pool_failure *failure)
 {
     struct pg_client *client = container_of(waiter, struct pg_client, waiter);
 
@@ -85,6 +85,8 @@ void pg_waiter_refused(struct waiter *waiter, const struct pool_failure *failure
     else
         pg_loss_refuse(client, failure);
 }
+
+const struct waiter_kind pg_client_waiter = {requests_granted, requests_refused};
 
 /* Finds a server for the client, or has it wait. */
 static enum verdict requests_want_server(struct pg_client *client)
@@ -106,17 +108,15 @@ static enum verdict requests_want_server(struct pg_client *client)
     return VERDICT_WAIT;
 }
 
-/* A request of the client failed here: the rest of it is ignored, as a server would. */
+/* A message of a client whose request failed here. */
 static enum verdict requests_ignore(struct pg_client *client, uint8_t type)
 {
-    uint8_t bytes[8];
-    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
-    bool over = client->fail_one ? type == PG_QUERY || type == PG_FUNCTION_CALL : type == PG_SYNC;
+    bool over = client->ignoring == IGNORE_ONE ? type == PG_QUERY || type == PG_FUNCTION_CALL
+                                               : type == PG_SYNC;
 
     if (over) {
-        client->fail_one = client->skip_until_sync = false;
-        pg_write_ready(&writer, client->aborted ? 'E' : 'I');
-        stream_queue(&client->stream, bytes, writer.length);
+        client->ignoring = IGNORE_NOTHING;
+        pg_loss_ready(client);
     }
     return VERDICT_SKIP;
 }
@@ -125,10 +125,7 @@ static enum verdict requests_ignore(struct pg_client *client, uint8_t type)
 static enum verdict requests_idle_message(struct pg_client *client, uint8_t type,
                                           const uint8_t *body, uint32_t length, bool whole)
 {
-    uint8_t bytes[8];
-    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
-
-    if (client->fail_one || client->skip_until_sync)
+    if (client->ignoring != IGNORE_NOTHING)
         return requests_ignore(client, type);
     switch (type) {
     case PG_FLUSH:
@@ -137,17 +134,16 @@ static enum verdict requests_idle_message(struct pg_client *client, uint8_t type
     case PG_COPY_FAIL:
         return VERDICT_SKIP;
     case PG_SYNC:
-        pg_write_ready(&writer, client->aborted ? 'E' : 'I');
-        stream_queue(&client->stream, bytes, writer.length);
+        pg_loss_ready(client);
         return VERDICT_SKIP;
     default:
         break;
     }
-    if (client->lost && !client->aborted) {
+    if (client->lost && client->aborted == ABORTED_NOT) {
         pg_loss_tell(client, type);
         return requests_ignore(client, type);
     }
-    if (client->aborted)
+    if (client->aborted != ABORTED_NOT)
         return pg_loss_aborted_message(client, type, body, length, whole) ? VERDICT_SKIP
                                                                           : VERDICT_MORE;
     return requests_want_server(client);
@@ -394,22 +390,18 @@ void pg_requests_run(struct pg_client *client)
         return;
     }
     do {
-        size_t kept = buffer_length(&client->in), length;
-        ssize_t got = 0, done;
+        ssize_t got, done;
+        size_t length;
 
         if (requests_blocked(client))
             return;
-        if (kept > 0)
-            memcpy(loop->scratch, buffer_bytes(&client->in), kept);
-        if (kept < LOOP_SCRATCH_BYTES)
-            got = stream_read(&client->stream, loop->scratch + kept, LOOP_SCRATCH_BYTES - kept);
+        got = stream_read_behind(&client->stream, &client->in, LOOP_SCRATCH_BYTES, &length);
         if (got < 0 && !client->in_whole) {
             requests_ended(client);
             return;
         }
         if (got <= 0 && !client->in_whole)
             return;
-        length = kept + (got > 0 ? (size_t)got : 0);
         if (got > 0)
             counter_add(&client->pool->counters.bytes_received, (uint64_t)got);
         client->in_whole = false;

@@ -512,23 +512,11 @@ void pg_startup_run(struct pg_client *client)
 {
     struct loop *loop = &client->worker->loop;
 
-    if (client->cancelling) {
-        /* It has said all that it has to say; only its end matters. */
-        ssize_t got = stream_read(&client->stream, loop->scratch, LOOP_SCRATCH_BYTES);
-
-        if (got < 0)
-            pg_client_close(client, NULL);
-        else if (got > 0)
-            stream_again(&client->stream);
-        return;
-    }
     for (;;) {
         size_t kept = buffer_length(&client->in), length, at = 0;
-        ssize_t got;
+        ssize_t got =
+            stream_read_behind(&client->stream, &client->in, LOOP_SCRATCH_BYTES / 2, &length);
 
-        if (kept > 0)
-            memcpy(loop->scratch, buffer_bytes(&client->in), kept);
-        got = stream_read(&client->stream, loop->scratch + kept, LOOP_SCRATCH_BYTES / 2);
         if (got == 0)
             return;
         if (got < 0) {
@@ -539,7 +527,6 @@ void pg_startup_run(struct pg_client *client)
         if (kept > 0)
             secret_wipe(buffer_bytes(&client->in), kept); /* perhaps half a password */
         buffer_clear(&client->in, &loop->buffers);
-        length = kept + (size_t)got;
         while (at < length) {
             ssize_t done = client->state == PG_CLIENT_STARTUP
                                ? startup_packet(client, loop->scratch + at, length - at)

@@ -48,6 +48,7 @@ static bool welcome_count(struct pg_client *client)
     const struct conf *conf = client->worker->conf;
     const struct conf_user *user = conf_find_user(conf, login->user);
     struct limit *database_clients = &client->pool->totals->database_usage->clients;
+    struct usage *user_usage = registry_user(&client->worker->process->registry, login->user);
     int64_t max = conf_max_db_client_connections(conf, client->pool->database);
 
     atomic_store(&database_clients->max, max > 0 ? max : 0);
@@ -55,15 +56,14 @@ static bool welcome_count(struct pg_client *client)
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_DB_CLIENTS));
         return false;
     }
-    client->counted_db = true;
-    client->user_usage = registry_user(&client->worker->process->registry, login->user);
     max = conf_max_user_client_connections(conf, user);
-    atomic_store(&client->user_usage->clients.max, max > 0 ? max : 0);
-    if (!limit_take(&client->user_usage->clients)) {
+    atomic_store(&user_usage->clients.max, max > 0 ? max : 0);
+    if (!limit_take(&user_usage->clients)) {
+        limit_give(database_clients);
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_USER_CLIENTS));
         return false;
     }
-    client->counted_user = true;
+    client->user_usage = user_usage;
     return true;
 }
 
@@ -87,7 +87,7 @@ static void welcome_arrive(struct pg_client *client)
     }
     user = database->user && database->user[0] ? database->user : login->user;
     pg_client_move(client, PG_CLIENT_WELCOME);
-    client->waiter = (struct waiter){.granted = pg_waiter_granted, .refused = pg_waiter_refused};
+    client->waiter = (struct waiter){.kind = &pg_client_waiter};
     client->pool =
         pools_get(&worker->pools, &pg_server_kind, login->database, user, login->replication);
     if (!client->pool) {

@@ -186,8 +186,7 @@ void redis_client_new(struct worker *worker, int fd, const struct address *from,
     client->id = atomic_fetch_add(&registry->next_id, 1);
     client->connected_us = client->request_us = loop_now_us(&worker->loop);
     client->timer.expired = client_expired;
-    client->waiter.granted = redis_lease_granted;
-    client->waiter.refused = redis_lease_refused;
+    client->waiter.kind = &redis_lease_waiter;
     resp_request_parser_init(&client->parser, false);
     list_push_back(&worker->redis_clients, &client->node);
     stream_open(&client->stream, &worker->loop, fd, client_ready);

@@ -74,7 +74,7 @@ enum redis_verdict redis_lease_want(struct redis_client *client, bool apart)
     return REDIS_VERDICT_STAY;
 }
 
-void redis_lease_granted(struct waiter *waiter, struct server *server)
+static void lease_granted(struct waiter *waiter, struct server *server)
 {
     struct redis_client *client = container_of(waiter, struct redis_client, waiter);
 
@@ -94,6 +94,8 @@ void redis_lease_refused(struct waiter *waiter, const struct pool_failure *failu
     client->refusal = failure;
     redis_client_resume(client);
 }
+
+const struct waiter_kind redis_lease_waiter = {lease_granted, redis_lease_refused};
 
 /* Nothing keeps the server any more. */
 bool redis_lease_over(struct redis_client *client)

@@ -9,7 +9,7 @@ enum redis_verdict redis_lease_want(struct redis_client *client, bool apart);
 enum redis_verdict redis_lease_request(struct redis_client *client, struct redis_input *input);
 /* A request, or a piece of one, that is passed on as it is. */
 void redis_lease_pass(struct redis_client *client, const void *bytes, size_t length);
-void redis_lease_granted(struct waiter *waiter, struct server *server);
+extern const struct waiter_kind redis_lease_waiter;
 void redis_lease_refused(struct waiter *waiter, const struct pool_failure *failure);
 void redis_lease_send(struct redis_client *client, const void *bytes, size_t length,
                       const struct redis_command *command, enum redis_action action);

@@ -234,6 +234,8 @@ static void shared_refused(struct waiter *waiter, const struct pool_failure *fai
     shared_fail_unsent(container_of(waiter, struct redis_shared, waiter), failure);
 }
 
+static const struct waiter_kind shared_waiter = {shared_granted, shared_refused};
+
 /* Gets a connection, now or by waiting for it. False: not now. */
 static bool shared_connect(struct redis_shared *shared)
 {
@@ -389,8 +391,7 @@ void redis_shared_new(struct pool *pool)
     shared->pool = pool;
     shared->flush.run = shared_flush;
     shared->timer.expired = shared_waited;
-    shared->waiter.granted = shared_granted;
-    shared->waiter.refused = shared_refused;
+    shared->waiter.kind = &shared_waiter;
     list_init(&shared->stalled);
     pool->shared = shared;
     pool->shared_free = shared_free;

@@ -85,13 +85,14 @@ static void name_copy(struct survey_peer *row, const struct params *params)
 static const char *client_state(const struct pg_client *client)
 {
     static const char *const names[PG_CLIENT_STATE_COUNT] = {
-        [PG_CLIENT_STARTUP] = "login", [PG_CLIENT_LOGIN] = "login",
-        [PG_CLIENT_MOVING] = "login",  [PG_CLIENT_WELCOME] = "login",
-        [PG_CLIENT_IDLE] = "idle",     [PG_CLIENT_WAITING] = "waiting",
-        [PG_CLIENT_ACTIVE] = "active", [PG_CLIENT_CLOSED] = "closed",
+        [PG_CLIENT_STARTUP] = "login",   [PG_CLIENT_CANCELLING] = "active_cancel_req",
+        [PG_CLIENT_LOGIN] = "login",     [PG_CLIENT_MOVING] = "login",
+        [PG_CLIENT_WELCOME] = "login",   [PG_CLIENT_IDLE] = "idle",
+        [PG_CLIENT_WAITING] = "waiting", [PG_CLIENT_ACTIVE] = "active",
+        [PG_CLIENT_CLOSED] = "closed",
     };
 
-    return client->cancelling ? "active_cancel_req" : names[client->state];
+    return names[client->state];
 }
 
 static void survey_client(struct survey_peer *row, const struct pg_client *client)

@@ -81,6 +81,12 @@ static inline bool stream_is_open(const struct stream *stream)
  * the stream (error == 0) or when it broke (error != 0). */
 ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size);
 
+/* Reads behind what its owner has kept of the last read: at the start of loop->scratch lie then
+ * `length` bytes, those kept and those new; `kept` itself is left as it is. Returns as
+ * stream_read(). No more than `size` bytes in all, at most LOOP_SCRATCH_BYTES. */
+ssize_t stream_read_behind(struct stream *stream, const struct buffer *kept, size_t size,
+                           size_t *length);
+
 /* Has the next read ask the socket although it seemed empty. When data and a reset arrive together,
  * the reset is not announced again: an owner that has read half of something, and so will not write
  * before the rest has come, would wait for ever. */

@@ -135,7 +135,7 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
 struct server *pool_take(struct pool *pool);
 
 /* Joins the queue. Returns false, with the failure, when the queue is full or servers cannot be had
- * now. waiter->granted, refused and priority are set. */
+ * now. waiter->kind and priority are set. */
 bool pool_wait(struct pool *pool, struct waiter *waiter, const struct pool_failure **failure);
 
 /* Leaves the queue; does nothing when not in it. */

@@ -17,14 +17,21 @@ struct pool_failure {
     char hint[256];
 };
 
+struct waiter;
+
+/* What a kind of waiter does at the end of its wait. Exactly one of the two is called, at the end
+ * of a turn; the waiter is off the queue then. */
+struct waiter_kind {
+    void (*granted)(struct waiter *waiter, struct server *server);
+    void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
+};
+
 /* Somebody in the queue; embedded in a client. */
 struct waiter {
     struct list_node node;
     uint64_t since_us;
+    const struct waiter_kind *kind;
     uint8_t priority;
-    /* Exactly one of the two is called, at the end of a turn; the waiter is off the queue then. */
-    void (*granted)(struct waiter *waiter, struct server *server);
-    void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
 };
 
 #endif

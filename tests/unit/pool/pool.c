@@ -84,6 +84,8 @@ static void client_refused(struct waiter *waiter, const struct pool_failure *fai
     container_of(waiter, struct client, waiter)->failure = failure;
 }
 
+static const struct waiter_kind client_waiter = {client_granted, client_refused};
+
 static void setup(const char *settings)
 {
     char path[] = "/tmp/sluice-pool-test.XXXXXX";
@@ -108,8 +110,7 @@ static void setup(const char *settings)
     registry.workers[0] = &pools;
     pools_init(&pools);
     for (int i = 0; i < WAITERS; i++)
-        clients[i].waiter =
-            (struct waiter){.granted = client_granted, .refused = client_refused, .priority = 5};
+        clients[i].waiter = (struct waiter){.kind = &client_waiter, .priority = 5};
 }
 
 static void teardown(void)
