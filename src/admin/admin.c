@@ -14,7 +14,8 @@ struct admin *admin_new(const struct admin_host *host)
     admin->host = *host;
     list_init(&admin->consoles);
     admin->started_us = loop_now_us(host->loop);
-    stats_init(&admin->stats, admin);
+    stats_init(&admin->stats, admin, false);
+    stats_init(&admin->redis_stats, admin, true);
     admin->http = http_new(admin);
     return admin;
 }
@@ -28,6 +29,7 @@ void admin_free(struct admin *admin)
     while ((node = list_first(&admin->consoles)))
         console_close(container_of(node, struct console, node), "shutting down");
     stats_fini(&admin->stats);
+    stats_fini(&admin->redis_stats);
     free(admin);
 }
 

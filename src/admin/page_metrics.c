@@ -3,8 +3,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "latencies.h"
 #include "page.h"
 #include "state.h"
+
+/* Pools at most whose histograms are told: each has 20 lines for each latency. */
+#define HISTOGRAMS_MAX 500u
 
 /* Counters of a database: name, counter, microseconds or not, help. */
 static const struct {
@@ -161,6 +165,84 @@ static void put_gauges(FILE *page, const struct show_source *source)
     }
 }
 
+/* --- histograms --- */
+
+/* Upper ends of the buckets, in microseconds. */
+static const uint64_t bucket_ends_us[] = {
+    100,    250,    500,    1000,    2500,    5000,    10000,    25000,    50000,
+    100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000,
+};
+
+struct histogram_page {
+    FILE *page;
+    const char *name;
+    bool redis;
+    unsigned left; /* so many may still be written */
+};
+
+static void put_series(const struct histogram_page *at, const struct latency_row *row,
+                       const char *suffix, const char *end)
+{
+    const char *separator = "";
+
+    fprintf(at->page, "sluice_%s_seconds%s", at->name, suffix);
+    if (!row->database && !end)
+        return;
+    fputc('{', at->page);
+    if (row->database) {
+        put_label(at->page, row->redis ? "pool" : "database", row->database);
+        separator = ",";
+    }
+    if (row->database && !row->redis) {
+        fputc(',', at->page);
+        put_label(at->page, "user", row->user);
+    }
+    if (end)
+        fprintf(at->page, "%sle=\"%s\"", separator, end);
+    fputc('}', at->page);
+}
+
+static void put_histogram(void *context, const struct latency_row *row)
+{
+    struct histogram_page *at = context;
+    const struct histogram_values *values = row->values;
+
+    if (values->count == 0 || row->redis != at->redis || at->left == 0)
+        return;
+    at->left--;
+    for (size_t i = 0; i < sizeof(bucket_ends_us) / sizeof(bucket_ends_us[0]); i++) {
+        char end[32];
+
+        snprintf(end, sizeof(end), "%g", (double)bucket_ends_us[i] / (double)US_PER_S);
+        put_series(at, row, "_bucket", end);
+        fprintf(at->page, " %" PRIu64 "\n", histogram_count_to(values, bucket_ends_us[i]));
+    }
+    put_series(at, row, "_bucket", "+Inf");
+    fprintf(at->page, " %" PRIu64 "\n", values->count);
+    put_series(at, row, "_sum", NULL);
+    fprintf(at->page, " %.6f\n", (double)values->sum / (double)US_PER_S);
+    put_series(at, row, "_count", NULL);
+    fprintf(at->page, " %" PRIu64 "\n", values->count);
+}
+
+static void put_histograms(FILE *page, const struct show_source *source)
+{
+    struct histogram_page dns = {page, "dns_lookup", false, 1};
+
+    for (unsigned i = 0; i < 2u * LATENCY_COUNT; i++) {
+        enum latency latency = (enum latency)(i % LATENCY_COUNT);
+        char name[64], head[80];
+        struct histogram_page at = {page, name, i >= LATENCY_COUNT, HISTOGRAMS_MAX};
+
+        snprintf(name, sizeof(name), "%spool_%s", at.redis ? "redis_" : "", latency_name(latency));
+        snprintf(head, sizeof(head), "%s_seconds", name);
+        put_head(page, head, "histogram", latency_meaning(latency));
+        latencies_each(source->admin, latency, put_histogram, &at);
+    }
+    put_head(page, "dns_lookup_seconds", "histogram", "how long look-ups of names took");
+    latencies_lookups(source->admin, put_histogram, &dns);
+}
+
 void page_metrics(FILE *page, const struct show_source *source)
 {
     const struct admin *admin = source->admin;
@@ -176,4 +258,5 @@ void page_metrics(FILE *page, const struct show_source *source)
     fprintf(page, "sluice_clients_max %" PRId64 "\n", admin_conf(admin)->max_client_conn);
     put_gauges(page, source);
     put_counters(page, source);
+    put_histograms(page, source);
 }

@@ -12,6 +12,7 @@ const struct show *const shows[] = {
     &show_dns_hosts,
     &show_dns_zones,
     &show_fds,
+    &show_latency,
     &show_lists,
     &show_mem,
     &show_peer_pools,

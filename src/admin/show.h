@@ -58,6 +58,6 @@ const char *pool_mode_name(enum pool_mode mode);
 extern const struct show show_pools, show_clients, show_servers, show_sockets, show_active_sockets,
     show_fds, show_databases, show_users, show_peers, show_peer_pools, show_config, show_lists,
     show_mem, show_state, show_version, show_dns_hosts, show_dns_zones, show_stats,
-    show_stats_totals, show_stats_averages, show_totals;
+    show_stats_totals, show_stats_averages, show_totals, show_latency;
 
 #endif

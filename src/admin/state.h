@@ -12,7 +12,7 @@ struct http;
 struct admin {
     struct admin_host host;
     struct list consoles; /* struct console */
-    struct stats stats;
+    struct stats stats, redis_stats;
     struct counters_values commands; /* of the console, which has no pool */
     struct http *http;
     uint64_t started_us;

@@ -29,24 +29,24 @@ static struct stats_database *stats_find(struct stats *stats, const char *name)
     return database;
 }
 
+static void stats_add(void *context, const char *database, const struct counters_values *values)
+{
+    struct stats_row *row = &stats_find(context, database)->row;
+
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        row->total.values[i] += values->values[i];
+}
+
 /* Reads the counters of all parts of all pools. */
 static void stats_read(struct stats *stats)
 {
-    struct registry *registry = &stats->admin->host.process->registry;
     struct stats_database *database, *following;
 
     HASH_ITER(hh, stats->databases, database, following)
     memset(&database->row.total, 0, sizeof(database->row.total));
-    pthread_mutex_lock(&registry->mutex);
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        for (unsigned i = 0; i < registry->worker_count; i++) {
-            struct pool *pool = atomic_load(&totals->parts[i]);
-
-            if (pool && !(totals->variant & VARIANT_REDIS))
-                counters_collect(&pool->counters, &stats_find(stats, totals->database)->row.total);
-        }
-    pthread_mutex_unlock(&registry->mutex);
-    stats_find(stats, "pgbouncer")->row.total = stats->admin->commands;
+    registry_each_counted(&stats->admin->host.process->registry, stats->redis, stats_add, stats);
+    if (!stats->redis)
+        stats_find(stats, "pgbouncer")->row.total = stats->admin->commands;
 }
 
 static void stats_period_over(struct timer *timer)
@@ -69,11 +69,12 @@ static void stats_period_over(struct timer *timer)
     timer_set(loop, timer, now_us + admin_conf(stats->admin)->stats_period_us);
 }
 
-void stats_init(struct stats *stats, struct admin *admin)
+void stats_init(struct stats *stats, struct admin *admin, bool redis)
 {
     struct loop *loop = admin->host.loop;
 
     stats->admin = admin;
+    stats->redis = redis;
     stats->timer.expired = stats_period_over;
     stats->period_began_us = loop_now_us(loop);
     timer_set(loop, &stats->timer, stats->period_began_us + admin_conf(admin)->stats_period_us);

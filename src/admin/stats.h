@@ -11,6 +11,7 @@ struct stats_database;
 
 struct stats {
     struct admin *admin;
+    bool redis;
     struct stats_database *databases; /* hash by name */
     struct timer timer;
     uint64_t period_began_us;
@@ -24,7 +25,8 @@ struct stats_row {
     uint64_t last_us;            /* how long it was; 0 = none is over yet */
 };
 
-void stats_init(struct stats *stats, struct admin *admin);
+/* redis: of the lines of [redis] in the place of the databases. */
+void stats_init(struct stats *stats, struct admin *admin, bool redis);
 void stats_fini(struct stats *stats);
 
 /* Calls each for every database of PostgreSQL that had a pool, and for the console's own

@@ -21,6 +21,7 @@ struct name {
     struct resolver_question *waiting; /* asked while the look-up is under way */
     bool asking;
     bool cached; /* addresses or error are an answer */
+    uint64_t asked_us;
     uint64_t expires_us;
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     unsigned count;
@@ -34,6 +35,7 @@ struct resolver {
     struct evdns_base *dns;
     struct name *names;
     uint64_t ttl_us_max, nxdomain_ttl_us;
+    struct histogram lookups; /* how long they took */
 };
 
 struct resolver *resolver_new(struct loop *loop, struct mailbox *mailbox, const char *resolv_conf)
@@ -71,6 +73,7 @@ void resolver_free(struct resolver *resolver)
         HASH_DEL(resolver->names, name);
         free(name);
     }
+    histogram_fini(&resolver->lookups);
     free(resolver);
 }
 
@@ -104,6 +107,7 @@ static void name_answered(int error, struct evutil_addrinfo *found, void *argume
 
     if (error == EVUTIL_EAI_CANCEL)
         return;
+    histogram_add(&resolver->lookups, loop_now_us(resolver->loop) - name->asked_us);
     name->asking = false;
     name->waiting = NULL;
     name->count = 0;
@@ -173,6 +177,7 @@ static void question_receive(struct mail *mail, void *receiver)
     if (name->asking)
         return;
     name->asking = true;
+    name->asked_us = loop_now_us(resolver->loop);
     evdns_getaddrinfo(resolver->dns, name->text, NULL, &hints, name_answered, name);
 }
 
@@ -210,4 +215,9 @@ unsigned resolver_asking(const struct resolver *resolver)
     HASH_ITER(hh, resolver->names, name, following)
     count += name->asking;
     return count;
+}
+
+const struct histogram *resolver_lookups(const struct resolver *resolver)
+{
+    return &resolver->lookups;
 }

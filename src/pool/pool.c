@@ -120,8 +120,10 @@ struct server *pool_take(struct pool *pool)
     if (pool->waiting > 0 || pool_stopped(pool))
         return NULL;
     server = pool_fresh_idle(pool);
-    if (server)
+    if (server) {
         pool_lease(pool, server);
+        latency_add(&pool->latencies, LATENCY_wait, 0);
+    }
     return server;
 }
 
@@ -156,6 +158,7 @@ static void waiter_unlink(struct pool *pool, struct waiter *waiter)
 {
     list_remove(&pool->waiters[waiter->priority], &waiter->node);
     pool->waiting--;
+    latency_add(&pool->latencies, LATENCY_wait, loop_now_us(pool->pools->loop) - waiter->since_us);
 }
 
 void pool_unwait(struct pool *pool, struct waiter *waiter)
@@ -230,8 +233,12 @@ void pool_login_failed(struct server *server, const struct pool_failure *failure
 
 void pool_login_worked(struct server *server)
 {
-    server->pool->backoff_us = 0;
-    counter_add(&server->pool->counters.server_login_count, 1);
+    struct pool *pool = server->pool;
+
+    pool->backoff_us = 0;
+    counter_add(&pool->counters.server_login_count, 1);
+    latency_add(&pool->latencies, LATENCY_connect,
+                loop_now_us(pool->pools->loop) - server->created_us);
 }
 
 static bool limit_reached(struct limit *limit)

@@ -43,6 +43,7 @@ static void pool_free(struct pool *pool)
     loop_undefer(pools->loop, &pool->settle);
     HASH_DEL(pools->by_key, pool);
     registry_part_gone(pools->registry, pool->totals, pools->worker, &pool->counters);
+    latencies_fini(&pool->latencies);
     registry_pool_drop(pools->registry, pool->totals);
     if (pool->shared_free)
         pool->shared_free(pool);

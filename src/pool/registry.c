@@ -202,21 +202,88 @@ void registry_part_gone(struct registry *registry, struct pool_totals *totals, u
     atomic_store(&totals->parts[worker], NULL);
     atomic_store(&totals->sights[worker].waiting_since_us, 0);
     atomic_store(&totals->sights[worker].idle, 0);
-    counters_collect(counters, &registry->retired);
+    counters_collect(counters, &totals->database_usage->retired);
     pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_each_counted(struct registry *registry, bool redis,
+                           void (*each)(void *context, const char *database,
+                                        const struct counters_values *values),
+                           void *context)
+{
+    struct usage_entry *entries, *entry, *following;
+
+    pthread_mutex_lock(&registry->mutex);
+    entries = redis ? registry->redis : registry->databases;
+    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
+        for (unsigned i = 0; i < registry->worker_count; i++) {
+            struct pool *pool = atomic_load(&totals->parts[i]);
+            struct counters_values values = {0};
+
+            if (!pool || !(totals->variant & VARIANT_REDIS) == redis)
+                continue;
+            counters_collect(&pool->counters, &values);
+            each(context, totals->database, &values);
+        }
+    HASH_ITER(hh, entries, entry, following)
+    if (entry->usage.retired.values[COUNTER_client_login_count] > 0 ||
+        entry->usage.retired.values[COUNTER_server_login_count] > 0) {
+        char name[512];
+
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(entry->name, "\t"), entry->name);
+        each(context, name, &entry->usage.retired);
+    }
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+static void counted_add(void *context, const char *database, const struct counters_values *values)
+{
+    struct counters_values *sum = context;
+
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        sum->values[i] += values->values[i];
 }
 
 void registry_collect(struct registry *registry, struct counters_values *values)
 {
-    pthread_mutex_lock(&registry->mutex);
-    *values = registry->retired;
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        for (unsigned i = 0; i < registry->worker_count; i++) {
-            struct pool *pool = atomic_load(&totals->parts[i]);
+    memset(values, 0, sizeof(*values));
+    registry_each_counted(registry, false, counted_add, values);
+    registry_each_counted(registry, true, counted_add, values);
+}
 
-            if (pool)
-                counters_collect(&pool->counters, values);
-        }
+struct pool_totals **registry_hold_pools(struct registry *registry, size_t *count)
+{
+    struct pool_totals **pools;
+
+    *count = 0;
+    pthread_mutex_lock(&registry->mutex);
+    pools = memory_new((registry->totals_count + 1) * sizeof(pools[0]));
+    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next) {
+        totals->holders++;
+        pools[(*count)++] = totals;
+    }
+    pthread_mutex_unlock(&registry->mutex);
+    return pools;
+}
+
+void registry_drop_pools(struct registry *registry, struct pool_totals **pools, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        registry_pool_drop(registry, pools[i]);
+    free(pools);
+}
+
+void registry_latency(struct registry *registry, const struct pool_totals *totals,
+                      enum latency latency, struct histogram_values *values)
+{
+    /* A part is freed only after it was taken off under the mutex. */
+    pthread_mutex_lock(&registry->mutex);
+    for (unsigned i = 0; i < registry->worker_count; i++) {
+        struct pool *pool = atomic_load(&totals->parts[i]);
+
+        if (pool)
+            histogram_collect(&pool->latencies.histograms[latency], values);
+    }
     pthread_mutex_unlock(&registry->mutex);
 }
 

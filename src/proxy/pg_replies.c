@@ -78,14 +78,17 @@ static void replies_count(struct pg_client *client)
 {
     struct pg_server *pg = client->server;
     struct counters *counters = &client->pool->counters;
+    struct latencies *latencies = &client->pool->latencies;
     uint64_t now_us = loop_now_us(&client->worker->loop);
 
     counter_add(&counters->query_count, 1);
     counter_add(&counters->query_time, now_us - client->request_us);
+    latency_add(latencies, LATENCY_query, now_us - client->request_us);
     client->request_us = now_us;
     if (pg->status == 'I') {
         counter_add(&counters->xact_count, 1);
         counter_add(&counters->xact_time, now_us - client->transaction_us);
+        latency_add(latencies, LATENCY_transaction, now_us - client->transaction_us);
         client->transaction_us = now_us;
     } else if (client->pool->settings.idle_transaction_timeout_us) {
         client->watch_due = true;

@@ -318,6 +318,8 @@ static bool lease_reply(struct redis_client *client, const uint8_t *bytes, size_
     counter_add(&client->pool->counters.query_count, 1);
     counter_add(&client->pool->counters.query_time,
                 loop_now_us(&client->worker->loop) - owed.since_us);
+    latency_add(&client->pool->latencies, LATENCY_query,
+                loop_now_us(&client->worker->loop) - owed.since_us);
     lease_learn(redis, owed.command);
     client->write_server = redis->base.id;
     if (owed.command->id == REDIS_COMMAND_EXEC && redis->queued_state && !redis->multi)

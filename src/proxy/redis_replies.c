@@ -234,6 +234,7 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
             redis->begun = false;
             count++;
             time_us += now_us - done.since_us;
+            latency_add(&redis->base.pool->latencies, LATENCY_query, now_us - done.since_us);
             if (!done.client)
                 continue;
             if (done.command->flags & (REDIS_WRITE | REDIS_MAY_REPLICATE) ||

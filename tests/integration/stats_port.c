@@ -109,6 +109,61 @@ START_TEST(promtool_finds_no_mistake)
 }
 END_TEST
 
+/* The longest wait and the slowest query are what the test made them. */
+START_TEST(latencies_are_measured_for_each_pool)
+{
+    PGconn *first, *second, *console;
+    PGresult *result;
+    char *answer;
+
+    port = process_free_port();
+    sluice_start(&sluice, .databases = "p = {server} pool_size=1\n",
+                 .settings = text("admin_users = user1\npool_mode = transaction\n"
+                                  "stats_listen = 127.0.0.1:%u\n",
+                                  port));
+    first = sluice_connect(&sluice, "user=user1 dbname=p");
+    second = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(first, "SELECT 1");
+    ck_assert_int_eq(PQsendQuery(first, "SELECT pg_sleep(0.2)"), 1);
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    await(strcmp(postgres_value(sluice.postgres, "SELECT count(*) FROM pg_stat_activity "
+                                                 "WHERE query LIKE '%%pg_sleep(0.2)' AND "
+                                                 "pid <> pg_backend_pid()"),
+                 "1") == 0,
+          20);
+    sql_do(second, "SELECT 2"); /* waits for the one server */
+    PQclear(PQgetResult(first));
+    result = PQexec(console, "SHOW LATENCY");
+    ck_assert_int_eq(PQresultStatus(result), PGRES_TUPLES_OK);
+    ck_assert_str_eq(PQfname(result, 5), "p50_us");
+    for (int i = 0; i < PQntuples(result); i++) {
+        const char *name = PQgetvalue(result, i, 2);
+        long count = atol(PQgetvalue(result, i, 3)), max_us = atol(PQgetvalue(result, i, 9));
+
+        ck_assert_str_eq(PQgetvalue(result, i, 0), "p");
+        ck_assert_str_eq(PQgetvalue(result, i, 1), "user1");
+        if (strcmp(name, "wait") != 0)
+            ck_assert_int_ge(max_us, strcmp(name, "connect") == 0 ? 1 : 200000);
+        if (strcmp(name, "query") == 0 || strcmp(name, "transaction") == 0)
+            ck_assert_int_eq(count, 3);
+        if (strcmp(name, "connect") == 0)
+            ck_assert_int_eq(count, 1);
+    }
+    ck_assert_int_eq(PQntuples(result), 4);
+    PQclear(result);
+    answer = http_get("/metrics");
+    ck_assert(has(answer, "\nsluice_pool_query_seconds_count{database=\"p\",user=\"user1\"} 3\n"));
+    ck_assert(has(answer, "\nsluice_pool_query_seconds_bucket{database=\"p\",user=\"user1\","
+                          "le=\"0.1\"} 2\n"));
+    ck_assert(has(answer, "\nsluice_pool_query_seconds_bucket{database=\"p\",user=\"user1\","
+                          "le=\"+Inf\"} 3\n"));
+    PQfinish(first);
+    PQfinish(second);
+    PQfinish(console);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(json_has_the_tables_of_the_console)
 {
     PGconn *client;
@@ -211,6 +266,7 @@ int main(void)
 
     suite_add(suite, SUITE_OURS, 20, metrics_agree_with_what_happened);
     suite_add(suite, SUITE_OURS, 20, promtool_finds_no_mistake);
+    suite_add(suite, SUITE_OURS, 20, latencies_are_measured_for_each_pool);
     suite_add(suite, SUITE_OURS, 20, json_has_the_tables_of_the_console);
     suite_add(suite, SUITE_OURS, 20, health_and_readiness_differ);
     suite_add(suite, SUITE_OURS, 20, only_get_and_head_and_only_its_pages);

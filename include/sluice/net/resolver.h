@@ -8,6 +8,7 @@
 
 #include "sluice/net/address.h"
 #include "sluice/net/mailbox.h"
+#include "sluice/stat/histogram.h"
 
 #define RESOLVER_ADDRESSES_MAX 16
 #define RESOLVER_NAME_BYTES 256
@@ -46,5 +47,8 @@ void resolver_each(struct resolver *resolver,
 
 /* main thread: how many names are being asked for. */
 unsigned resolver_asking(const struct resolver *resolver);
+
+/* Any thread: how long look-ups took, those in the cache not counted. */
+const struct histogram *resolver_lookups(const struct resolver *resolver);
 
 #endif

@@ -18,6 +18,7 @@
 #include "sluice/pool/registry.h"
 #include "sluice/pool/server.h"
 #include "sluice/pool/waiter.h"
+#include "sluice/stat/latency.h"
 
 #define PRIORITIES 10
 #define PRIORITY_STEP_US US_PER_S
@@ -94,6 +95,7 @@ struct pool {
     void (*shared_free)(struct pool *pool);
 
     struct counters counters;
+    struct latencies latencies;
 };
 
 /* Frees a part that nobody has used for pool_idle_timeout or autodb_idle_timeout; else has it

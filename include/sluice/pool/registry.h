@@ -12,6 +12,7 @@
 
 #include "sluice/net/mailbox.h"
 #include "sluice/stat/counters.h"
+#include "sluice/stat/latency.h"
 
 #define WORKERS_MAX 64
 /* Pools at most; a fallback line `*` lets clients make more and more of them. */
@@ -42,6 +43,7 @@ struct usage {
     _Atomic bool paused_all;
     /* Of a database: what the console said; read when a part is made and when a client logs in. */
     _Atomic bool paused, disabled;
+    struct counters_values retired; /* counters of its parts that are gone; under the mutex */
 };
 
 /* Which of the pools of one name and user this is, where there are several. PostgreSQL: 1 for
@@ -82,8 +84,7 @@ struct registry {
     struct usage_entry *databases, *users, *redis; /* hashes */
     struct usage unlimited;                        /* for what has no limit of that kind */
     struct pool_totals *totals;
-    size_t totals_count;            /* at most POOLS_MAX */
-    struct counters_values retired; /* counters of parts that are gone */
+    size_t totals_count; /* at most POOLS_MAX */
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
     struct limit clients;               /* max_client_conn */
@@ -108,13 +109,29 @@ struct pool_totals *registry_pool(struct registry *registry, const char *databas
                                   uint32_t variant, int64_t size);
 void registry_pool_drop(struct registry *registry, struct pool_totals *totals);
 
-/* A worker's part is about to be freed: its counters are kept in `retired`, nobody finds it more.
+/* A worker's part is about to be freed: its counters are kept in `retired` of its database, nobody
+ * finds it more.
  */
 void registry_part_gone(struct registry *registry, struct pool_totals *totals, unsigned worker,
                         struct counters *counters);
 
 /* Adds up the counters of all pools, also of those that are gone. Any thread. */
 void registry_collect(struct registry *registry, struct counters_values *values);
+
+/* Calls each for every database (redis: line of [redis]) that had a pool, with what each of its
+ * parts, and those that are gone, counted: several times for one name. Under the mutex. */
+void registry_each_counted(struct registry *registry, bool redis,
+                           void (*each)(void *context, const char *database,
+                                        const struct counters_values *values),
+                           void *context);
+
+/* All pools there are, each held as by registry_pool(); *count of them. Any thread. */
+struct pool_totals **registry_hold_pools(struct registry *registry, size_t *count);
+void registry_drop_pools(struct registry *registry, struct pool_totals **pools, size_t count);
+
+/* Adds one latency of all parts of a pool. Any thread. */
+void registry_latency(struct registry *registry, const struct pool_totals *totals,
+                      enum latency latency, struct histogram_values *values);
 
 /* True when this worker has a part in the pool; else *home is a worker that has. */
 bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,

@@ -1,0 +1,93 @@
+#include "sluice/stat/histogram.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/base/memory.h"
+
+void histogram_fini(struct histogram *histogram)
+{
+    for (unsigned i = 0; i < HISTOGRAM_GROUPS; i++)
+        free(atomic_load(&histogram->groups[i]));
+    memset(histogram, 0, sizeof(*histogram));
+}
+
+struct histogram_group *histogram_grow(struct histogram *histogram, unsigned group)
+{
+    struct histogram_group *made = memory_new(sizeof(*made));
+
+    /* A reader that sees the group sees its zeros. */
+    atomic_store_explicit(&histogram->groups[group], made, memory_order_release);
+    return made;
+}
+
+void histogram_collect(const struct histogram *histogram, struct histogram_values *values)
+{
+    uint64_t max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+
+    for (unsigned i = 0; i < HISTOGRAM_GROUPS; i++) {
+        const struct histogram_group *group =
+            atomic_load_explicit(&histogram->groups[i], memory_order_acquire);
+
+        if (!group)
+            continue;
+        for (unsigned j = 0; j < HISTOGRAM_STEPS; j++) {
+            uint64_t count = atomic_load_explicit(&group->counts[j], memory_order_relaxed);
+
+            values->counts[i * HISTOGRAM_STEPS + j] += count;
+            values->count += count;
+        }
+    }
+    values->sum += atomic_load_explicit(&histogram->sum, memory_order_relaxed);
+    if (max > values->max)
+        values->max = max;
+}
+
+/* The middle of a bucket. */
+static uint64_t bucket_value(unsigned bucket)
+{
+    unsigned power;
+
+    if (bucket < 2 * HISTOGRAM_STEPS)
+        return bucket;
+    power = bucket / HISTOGRAM_STEPS - 1;
+    return ((uint64_t)(bucket - power * HISTOGRAM_STEPS) << power) + (1ull << power) / 2;
+}
+
+void histogram_since(const struct histogram_values *now, const struct histogram_values *before,
+                     struct histogram_values *change)
+{
+    change->count = change->max = 0;
+    change->sum = now->sum > before->sum ? now->sum - before->sum : 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        /* A part that has gone took its counts along. */
+        change->counts[i] =
+            now->counts[i] > before->counts[i] ? now->counts[i] - before->counts[i] : 0;
+        change->count += change->counts[i];
+        if (change->counts[i])
+            change->max = bucket_value(i);
+    }
+}
+
+uint64_t histogram_quantile(const struct histogram_values *values, unsigned parts)
+{
+    uint64_t wanted = (values->count * parts + 999) / 1000, seen = 0;
+
+    if (values->count == 0)
+        return 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += values->counts[i];
+        if (seen >= wanted && seen > 0)
+            return bucket_value(i) < values->max ? bucket_value(i) : values->max;
+    }
+    return values->max;
+}
+
+uint64_t histogram_count_to(const struct histogram_values *values, uint64_t value)
+{
+    uint64_t seen = 0;
+
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && bucket_value(i) <= value; i++)
+        seen += values->counts[i];
+    return seen;
+}
