@@ -1,8 +1,6 @@
 #include "command.h"
 
 #include <ctype.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,17 +16,6 @@ static const struct {
     {"timezone", "GMT"},
     {"client_encoding", "UTF-8"},
 };
-
-void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
-{
-    va_list list;
-
-    memset(failure, 0, sizeof(*failure));
-    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
-    va_start(list, format);
-    vsnprintf(failure->message, sizeof(failure->message), format, list);
-    va_end(list);
-}
 
 static const char *skip_blanks(const char *text)
 {
@@ -171,6 +158,6 @@ bool statement_parse(struct statement *statement, const char *text, struct pool_
     else
         good = parse_command(statement, name, at);
     if (!good)
-        failure_set(failure, "42601", "invalid command '%.400s', use SHOW HELP;", text);
+        pool_failure_set(failure, "42601", "invalid command '%.400s', use SHOW HELP;", text);
     return good;
 }

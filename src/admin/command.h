@@ -54,8 +54,4 @@ bool control_is_session_set(const struct statement *statement);
 /* Reads one statement; false with the failure when it is none. */
 bool statement_parse(struct statement *statement, const char *text, struct pool_failure *failure);
 
-/* SQLSTATE and message into the failure. */
-void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 #endif

@@ -65,7 +65,8 @@ static struct prepared *prepared_new(struct console *console, struct prepared **
     prepared_drop(list, name);
     LL_COUNT(*list, counted, count);
     if (count >= PREPARED_MAX || strlen(name) >= sizeof(made->name)) {
-        failure_set(&failure, "54000", "too many prepared statements, or a name that is too long");
+        pool_failure_set(&failure, "54000",
+                         "too many prepared statements, or a name that is too long");
         console_fail(console, &failure);
         return NULL;
     }
@@ -87,7 +88,7 @@ static void console_broken(struct console *console)
 {
     struct pool_failure failure;
 
-    failure_set(&failure, "08P01", "invalid message");
+    pool_failure_set(&failure, "08P01", "invalid message");
     console_fail(console, &failure);
 }
 
@@ -161,12 +162,13 @@ static void console_bind(struct console *console, struct pg_reader *reader)
     if (reader->failed) {
         console_broken(console);
     } else if (!from) {
-        failure_set(&failure, "26000", "prepared statement \"%s\" does not exist", statement);
+        pool_failure_set(&failure, "26000", "prepared statement \"%s\" does not exist", statement);
         console_fail(console, &failure);
     } else if (count > 0) {
-        failure_set(&failure, "08P01",
-                    "bind message supplies %u parameters, but prepared statement \"%s\" requires 0",
-                    count, statement);
+        pool_failure_set(
+            &failure, "08P01",
+            "bind message supplies %u parameters, but prepared statement \"%s\" requires 0", count,
+            statement);
         console_fail(console, &failure);
     } else if (!bind_formats(reader, formats)) {
         console_broken(console);
@@ -186,8 +188,8 @@ static struct prepared *console_find(struct console *console, char kind, const c
 
     if (found)
         return found;
-    failure_set(&failure, kind == 'S' ? "26000" : "34000", "%s \"%s\" does not exist",
-                kind == 'S' ? "prepared statement" : "portal", name);
+    pool_failure_set(&failure, kind == 'S' ? "26000" : "34000", "%s \"%s\" does not exist",
+                     kind == 'S' ? "prepared statement" : "portal", name);
     console_fail(console, &failure);
     return NULL;
 }
@@ -283,7 +285,7 @@ static bool console_message(struct console *console, uint8_t type, struct pg_rea
         console_close_message(console, reader);
         return true;
     default:
-        failure_set(&failure, "08P01", "unsupported packet type for admin console: %d", type);
+        pool_failure_set(&failure, "08P01", "unsupported packet type for admin console: %d", type);
         console_fail(console, &failure);
         stream_flush(&console->client->stream);
         console_close(console, "bad packet");

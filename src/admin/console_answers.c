@@ -206,7 +206,7 @@ void console_carry_out(struct console *console)
     if (!console->client->admin &&
         (statement->kind == STATEMENT_COMMAND ||
          (statement->kind == STATEMENT_SHOW && statement->show->admin))) {
-        failure_set(&failure, "42501", "admin access needed");
+        pool_failure_set(&failure, "42501", "admin access needed");
         console_fail(console, &failure);
         return;
     }

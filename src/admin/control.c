@@ -15,11 +15,11 @@ static bool control_database(const struct console *console, const char *name, co
                              struct pool_failure *failure)
 {
     if (strcmp(name, "pgbouncer") == 0) {
-        failure_set(failure, "55000", "cannot %s admin db: %s", verb, name);
+        pool_failure_set(failure, "55000", "cannot %s admin db: %s", verb, name);
         return false;
     }
     if (!conf_find_database(admin_conf(console->admin), name)) {
-        failure_set(failure, "3D000", "no such database: %s", name);
+        pool_failure_set(failure, "3D000", "no such database: %s", name);
         return false;
     }
     return true;
@@ -61,7 +61,7 @@ static bool already_paused(const struct console *console, struct pool_failure *f
 {
     if (!console->admin->paused && !console->admin->suspended)
         return false;
-    failure_set(failure, "55000", "already suspended/paused");
+    pool_failure_set(failure, "55000", "already suspended/paused");
     return true;
 }
 
@@ -102,11 +102,11 @@ static enum outcome run_resume(struct console *console, const struct statement *
 
     if (!name[0]) {
         if (admin->ending) {
-            failure_set(failure, "55000", "pooler is shutting down");
+            pool_failure_set(failure, "55000", "pooler is shutting down");
             return OUTCOME_FAILED;
         }
         if (!admin->paused && !admin->suspended) {
-            failure_set(failure, "55000", "pooler is not paused/suspended");
+            pool_failure_set(failure, "55000", "pooler is not paused/suspended");
             return OUTCOME_FAILED;
         }
         admin_resume(admin);
@@ -115,7 +115,7 @@ static enum outcome run_resume(struct console *console, const struct statement *
     if (!control_database(console, name, "resume", failure))
         return OUTCOME_FAILED;
     if (!atomic_load(&database_usage(console, name)->paused)) {
-        failure_set(failure, "55000", "database %s is not paused", name);
+        pool_failure_set(failure, "55000", "database %s is not paused", name);
         return OUTCOME_FAILED;
     }
     workers_pause_database(admin->host.process, name, false);
@@ -134,7 +134,8 @@ static enum outcome look_suspended(struct console *console, const struct survey 
     if (!limit_us || loop_now_us(admin->host.loop) < console->request_us + limit_us)
         return OUTCOME_WAITS;
     admin_resume(admin);
-    failure_set(failure, "55000", "transactions did not end in time (suspend_timeout), resuming");
+    pool_failure_set(failure, "55000",
+                     "transactions did not end in time (suspend_timeout), resuming");
     return OUTCOME_FAILED;
 }
 
@@ -158,7 +159,7 @@ static enum outcome disable(const struct console *console, const struct statemen
     const char *name = statement->argument;
 
     if (!name[0]) {
-        failure_set(failure, "42601", "a database is required");
+        pool_failure_set(failure, "42601", "a database is required");
         return OUTCOME_FAILED;
     }
     if (!control_database(console, name, disabled ? "disable" : "enable", failure))
@@ -215,7 +216,7 @@ static enum outcome look_kill_client(struct console *console, const struct surve
                 workers_kill_client(console->admin->host.process, id);
                 return OUTCOME_DONE;
             }
-    failure_set(failure, "55000", "client not found");
+    pool_failure_set(failure, "55000", "client not found");
     return OUTCOME_FAILED;
 }
 
@@ -227,7 +228,7 @@ static enum outcome run_kill_client(struct console *console, const struct statem
     char *end;
 
     if (!id[0] || id[0] == '-' || strtoull(id, &end, 0) == 0 || *end) {
-        failure_set(failure, "22023", "invalid client pointer supplied");
+        pool_failure_set(failure, "22023", "invalid client pointer supplied");
         return OUTCOME_FAILED;
     }
     console_wait(console, SURVEY_CLIENTS, look_kill_client);
@@ -278,7 +279,7 @@ static enum outcome run_reload(struct console *console, const struct statement *
 
     if (admin->host.reload(admin->host.owner))
         return OUTCOME_DONE;
-    failure_set(failure, "F0000", "RELOAD failed, see logs for additional details");
+    pool_failure_set(failure, "F0000", "RELOAD failed, see logs for additional details");
     return OUTCOME_FAILED;
 }
 
@@ -308,7 +309,7 @@ static enum outcome run_set(struct console *console, const struct statement *sta
     if (conf) {
         admin->host.configure(admin->host.owner, conf);
     } else {
-        failure_set(failure, "22023", "SET failed");
+        pool_failure_set(failure, "22023", "SET failed");
         if (report.count > 0)
             snprintf(failure->detail, sizeof(failure->detail), "%s", report.lines[0].text);
     }
@@ -334,7 +335,8 @@ static enum outcome run_shutdown(struct console *console, const struct statement
     } else if (strcasecmp(mode, "WAIT_FOR_SERVERS") == 0) {
         ending = ADMIN_END_AFTER_SERVERS;
     } else if (mode[0]) {
-        failure_set(failure, "42601", "invalid command 'SHUTDOWN %.400s', use SHOW HELP;", mode);
+        pool_failure_set(failure, "42601", "invalid command 'SHUTDOWN %.400s', use SHOW HELP;",
+                         mode);
         return OUTCOME_FAILED;
     }
     admin->ending = true;

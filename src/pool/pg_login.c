@@ -31,20 +31,6 @@ struct pg_login {
 
 static void login_try_next(struct pg_server *pg);
 
-static void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void failure_set(struct pool_failure *failure, const char *sqlstate, const char *format, ...)
-{
-    va_list list;
-
-    memset(failure, 0, sizeof(*failure));
-    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
-    va_start(list, format);
-    vsnprintf(failure->message, sizeof(failure->message), format, list);
-    va_end(list);
-}
-
 void pg_login_free(struct pg_server *pg)
 {
     struct pg_login *login = pg->login;
@@ -89,9 +75,9 @@ static void login_resolved(struct resolver_question *question)
         login->address_count = question->count;
         login->address = 0;
         if (question->error)
-            failure_set(&login->failure, "08001",
-                        "could not translate host name \"%s\" to address: %s", question->name,
-                        question->error);
+            pool_failure_set(&login->failure, "08001",
+                             "could not translate host name \"%s\" to address: %s", question->name,
+                             question->error);
         login_try_next(pg);
     }
     free(question);
@@ -124,8 +110,8 @@ static bool login_try_host(struct pg_server *pg, const char *host)
         snprintf(path, sizeof(path), "%s/.s.PGSQL.%u", host, port);
         bytes = address_unix(path, &pg->base.address.unix_path);
         if (bytes == 0) {
-            failure_set(&login->failure, "08001", "Unix-domain socket path \"%s\" is too long",
-                        path);
+            pool_failure_set(&login->failure, "08001", "Unix-domain socket path \"%s\" is too long",
+                             path);
             return false;
         }
         login_connect(pg, bytes);
@@ -207,9 +193,10 @@ void pg_login_open(struct pool *pool)
     login->hosts_left = login->hosts.count;
     if (login->hosts.count > 0 && pool->database->load_balance_hosts != LOAD_BALANCE_HOSTS_DISABLE)
         login->host = pool->next_host++ % login->hosts.count;
-    failure_set(&login->failure, "08001",
-                "database \"%s\" has no host: give it one in [databases], or set unix_socket_dir",
-                pool->database_name);
+    pool_failure_set(
+        &login->failure, "08001",
+        "database \"%s\" has no host: give it one in [databases], or set unix_socket_dir",
+        pool->database_name);
     login_prepare(pg);
     login_try_next(pg);
 }
@@ -261,7 +248,8 @@ void pg_login_lost(struct pg_server *pg, const char *why)
     char where[256];
 
     login_describe_address(pg, where, sizeof(where));
-    failure_set(&pg->login->failure, "08001", "connection to server %s failed: %s", where, why);
+    pool_failure_set(&pg->login->failure, "08001", "connection to server %s failed: %s", where,
+                     why);
     if (pg->base.state == SERVER_LOGIN) {
         login_fail(pg);
         return;
@@ -303,7 +291,8 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
     struct login_reply reply = {0};
 
     if (length < 4) {
-        failure_set(&login->failure, "08P01", "the server sent a malformed authentication request");
+        pool_failure_set(&login->failure, "08P01",
+                         "the server sent a malformed authentication request");
         login_fail(pg);
         return false;
     }
@@ -323,9 +312,9 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
     case LOGIN_FAILED:
         break;
     }
-    failure_set(&login->failure,
-                login->answer.error.sqlstate ? login->answer.error.sqlstate : "08006", "%s",
-                login->answer.error.message);
+    pool_failure_set(&login->failure,
+                     login->answer.error.sqlstate ? login->answer.error.sqlstate : "08006", "%s",
+                     login->answer.error.message);
     snprintf(login->failure.detail, sizeof(login->failure.detail), "%s",
              login->answer.error.detail);
     login_fail(pg);
@@ -334,14 +323,10 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
 
 static bool login_refused(struct pg_server *pg, const uint8_t *body, size_t length)
 {
-    struct pool_failure *failure = &pg->login->failure;
     struct pg_error error;
 
     pg_error_parse(body, length, &error);
-    failure_set(failure, strlen(error.sqlstate) == 5 ? error.sqlstate : "08006", "%s",
-                error.message[0] ? error.message : "the server refused the connection");
-    snprintf(failure->detail, sizeof(failure->detail), "%s", error.detail);
-    snprintf(failure->hint, sizeof(failure->hint), "%s", error.hint);
+    pool_failure_from(&pg->login->failure, &error, "08006");
     login_fail(pg);
     return false;
 }
@@ -379,7 +364,7 @@ static bool login_ready_for_query(struct pg_server *pg)
 
 void pg_login_broken(struct pg_server *pg)
 {
-    failure_set(&pg->login->failure, "08P01", "the server broke the protocol during login");
+    pool_failure_set(&pg->login->failure, "08P01", "the server broke the protocol during login");
     login_fail(pg);
 }
 
@@ -418,8 +403,8 @@ bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, s
     default:
         break;
     }
-    failure_set(&pg->login->failure, "08P01",
-                "the server broke the protocol during login (message type 0x%02x)", type);
+    pool_failure_set(&pg->login->failure, "08P01",
+                     "the server broke the protocol during login (message type 0x%02x)", type);
     login_fail(pg);
     return false;
 }

@@ -23,20 +23,6 @@ struct redis_login {
 
 static void login_try_next(struct redis_server *redis);
 
-static void failure_set(struct pool_failure *failure, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void failure_set(struct pool_failure *failure, const char *format, ...)
-{
-    va_list list;
-
-    memset(failure, 0, sizeof(*failure));
-    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "08001");
-    va_start(list, format);
-    vsnprintf(failure->message, sizeof(failure->message), format, list);
-    va_end(list);
-}
-
 void redis_login_free(struct redis_server *redis)
 {
     struct redis_login *login = redis->login;
@@ -77,8 +63,9 @@ static void login_resolved(struct resolver_question *question)
         memcpy(login->addresses, question->addresses, sizeof(login->addresses));
         login->address_count = question->count;
         if (question->error)
-            failure_set(&login->failure, "could not translate host name \"%s\" to address: %s",
-                        question->name, question->error);
+            pool_failure_set(&login->failure, "08001",
+                             "could not translate host name \"%s\" to address: %s", question->name,
+                             question->error);
         login_try_next(redis);
     }
     free(question);
@@ -124,7 +111,8 @@ static void login_begin(struct redis_server *redis)
         socklen_t bytes = address_unix(login->host, &redis->base.address.unix_path);
 
         if (bytes == 0) {
-            failure_set(&login->failure, "Unix-domain socket path \"%s\" is too long", login->host);
+            pool_failure_set(&login->failure, "08001", "Unix-domain socket path \"%s\" is too long",
+                             login->host);
             login_fail(redis);
             return;
         }
@@ -146,7 +134,7 @@ void redis_login_open(struct pool *pool)
     redis->login = login;
     resp_reply_parser_init(&redis->parser);
     server_init(&redis->base, pool, &redis_server_kind);
-    failure_set(&login->failure, "the pool has been removed from the settings");
+    pool_failure_set(&login->failure, "08001", "the pool has been removed from the settings");
     if (!pool->redis) {
         login_fail(redis);
         return;
@@ -174,7 +162,8 @@ void redis_login_lost(struct redis_server *redis, const char *why)
     char where[RESOLVER_NAME_BYTES + 128];
 
     login_describe_address(redis, where, sizeof(where));
-    failure_set(&redis->login->failure, "connection to server %s failed: %s", where, why);
+    pool_failure_set(&redis->login->failure, "08001", "connection to server %s failed: %s", where,
+                     why);
     if (redis->base.state == SERVER_LOGIN) {
         login_fail(redis);
         return;
@@ -187,8 +176,7 @@ void redis_login_refused(struct redis_server *redis, const char *text)
 {
     struct pool_failure *failure = &redis->login->failure;
 
-    failure_set(failure, "%s", text);
-    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "REDIS");
+    pool_failure_set(failure, "REDIS", "%s", text);
     login_fail(redis);
 }
 

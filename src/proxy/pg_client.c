@@ -393,15 +393,22 @@ void pg_client_close(struct pg_client *client, const char *reason)
     worker_client_gone(worker);
 }
 
-void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure)
+void pg_client_tell(struct pg_client *client, const char *severity,
+                    const struct pool_failure *failure)
 {
     uint8_t bytes[ERROR_BYTES];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
 
-    pg_write_error(&writer, PG_ERROR, "FATAL", failure->sqlstate, failure->message,
+    pg_write_error(&writer, PG_ERROR, severity, failure->sqlstate, failure->message,
                    failure->detail[0] ? failure->detail : NULL,
                    failure->hint[0] ? failure->hint : NULL);
-    stream_write(&client->stream, bytes, writer.length);
+    stream_queue(&client->stream, bytes, writer.length);
+}
+
+void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure)
+{
+    pg_client_tell(client, "FATAL", failure);
+    stream_flush(&client->stream);
     if (client->worker->conf->log_pooler_errors)
         pg_client_log(client, LOG_LEVEL_WARNING, "pooler error: %s", failure->message);
     pg_client_close(client, failure->message);

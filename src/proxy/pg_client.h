@@ -118,6 +118,10 @@ void pg_client_move(struct pg_client *client, enum pg_client_state state);
 /* Closes and frees. reason goes to the log; a server that it holds is drained. */
 void pg_client_close(struct pg_client *client, const char *reason);
 
+/* Queues an ErrorResponse of this severity. */
+void pg_client_tell(struct pg_client *client, const char *severity,
+                    const struct pool_failure *failure);
+
 /* Tells it the failure as FATAL, then closes. */
 void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure);
 
@@ -162,8 +166,7 @@ void pg_replies_run(struct pg_client *client);
 bool pg_replies_lease_over(const struct pg_client *client);
 void pg_replies_end_lease(struct pg_client *client);
 
-/* pg_loss.c: sends an ErrorResponse (severity ERROR), and ReadyForQuery. */
-void pg_loss_error(struct pg_client *client, const struct pool_failure *failure);
+/* pg_loss.c: queues a ReadyForQuery. */
 void pg_loss_ready(struct pg_client *client);
 
 /* The request at the start of `in` cannot be served: tells it, and ignores the rest of it. */

@@ -11,20 +11,8 @@
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
-#define ERROR_BYTES 2048
 /* A statement that ends a transaction is short; a longer one is not looked for. */
 #define END_BYTES_MAX 1024u
-
-void pg_loss_error(struct pg_client *client, const struct pool_failure *failure)
-{
-    uint8_t bytes[ERROR_BYTES];
-    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
-
-    pg_write_error(&writer, PG_ERROR, "ERROR", failure->sqlstate, failure->message,
-                   failure->detail[0] ? failure->detail : NULL,
-                   failure->hint[0] ? failure->hint : NULL);
-    stream_queue(&client->stream, bytes, writer.length);
-}
 
 void pg_loss_ready(struct pg_client *client)
 {
@@ -46,7 +34,7 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
     client->request_us = loop_now_us(&client->worker->loop);
     type = buffer_bytes(&client->in)[0];
     client->ignoring = type == PG_QUERY || type == PG_FUNCTION_CALL ? IGNORE_ONE : IGNORE_TO_SYNC;
-    pg_loss_error(client, failure);
+    pg_client_tell(client, "ERROR", failure);
     stream_flush(&client->stream);
     pg_client_watch(client);
     client->in_whole = true;
@@ -58,11 +46,11 @@ static void loss_answer(struct pg_client *client, const struct pool_failure *fai
                         size_t readies, bool open_tail, bool state_lost)
 {
     for (size_t i = 0; i < readies; i++) {
-        pg_loss_error(client, failure);
+        pg_client_tell(client, "ERROR", failure);
         pg_loss_ready(client);
     }
     if (open_tail) {
-        pg_loss_error(client, failure);
+        pg_client_tell(client, "ERROR", failure);
         client->ignoring = IGNORE_TO_SYNC;
     }
     if (readies == 0 && !open_tail && state_lost) {
@@ -116,7 +104,7 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
 
 void pg_loss_tell(struct pg_client *client, uint8_t type)
 {
-    pg_loss_error(client, client->lost);
+    pg_client_tell(client, "ERROR", client->lost);
     free(client->lost);
     client->lost = NULL;
     client->ignoring = type == PG_QUERY || type == PG_FUNCTION_CALL ? IGNORE_ONE : IGNORE_TO_SYNC;
@@ -184,7 +172,7 @@ static bool ends_transaction(const char *text, bool commit)
 
 static void aborted_refuse(struct pg_client *client, uint8_t type)
 {
-    pg_loss_error(client, client->lost ? client->lost : pg_error_row(PG_ERROR_ABORTED));
+    pg_client_tell(client, "ERROR", client->lost ? client->lost : pg_error_row(PG_ERROR_ABORTED));
     free(client->lost);
     client->lost = NULL;
     if (type == PG_QUERY || type == PG_FUNCTION_CALL)

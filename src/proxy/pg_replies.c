@@ -50,12 +50,7 @@ static void failure_from(struct pool_failure *failure, const uint8_t *body, size
     struct pg_error error;
 
     pg_error_parse(body, length, &error);
-    memset(failure, 0, sizeof(*failure));
-    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s",
-             strlen(error.sqlstate) == 5 ? error.sqlstate : "XX000");
-    snprintf(failure->message, sizeof(failure->message), "%s", error.message);
-    snprintf(failure->detail, sizeof(failure->detail), "%s", error.detail);
-    snprintf(failure->hint, sizeof(failure->hint), "%s", error.hint);
+    pool_failure_from(failure, &error, "XX000");
 }
 
 static bool error_is_fatal(const uint8_t *body, size_t length)
@@ -143,7 +138,7 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
             return VERDICT_SWALLOW;
         if (!client->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
-        pg_loss_error(client, pg_error_row((enum pg_error_code)client->overdue));
+        pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)client->overdue));
         return VERDICT_SWALLOW;
     }
     /* Our own SETs failed, so what the client sent behind them ran with other parameters than its

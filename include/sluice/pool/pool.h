@@ -14,6 +14,7 @@
 #include "sluice/auth/scram.h"
 #include "sluice/conf/sections.h"
 #include "sluice/net/resolver.h"
+#include "sluice/pool/failure.h"
 #include "sluice/pool/params.h"
 #include "sluice/pool/registry.h"
 #include "sluice/pool/server.h"

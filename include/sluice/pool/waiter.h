@@ -1,5 +1,5 @@
-/* waiter: somebody who waits for a server of a pool, and what it is told when there is none.
- * Embedded in a client; belongs to the client's worker. */
+/* waiter: somebody who waits for a server of a pool. Embedded in a client; belongs to the client's
+ * worker. */
 #ifndef SLUICE_POOL_WAITER_H
 #define SLUICE_POOL_WAITER_H
 
@@ -7,15 +7,8 @@
 
 #include "sluice/base/list.h"
 
+struct pool_failure;
 struct server;
-
-/* Why no server can be had: what the server said, or our own words in the same form. */
-struct pool_failure {
-    char sqlstate[6]; /* "REDIS": the message is what a Redis server said, word for word */
-    char message[512];
-    char detail[256];
-    char hint[256];
-};
 
 struct waiter;
 
