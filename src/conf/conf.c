@@ -93,7 +93,12 @@ bool conf_auth_file_changed(const struct conf *conf)
 
 struct conf *conf_with_auth_file(const struct conf *conf, struct conf_report *report)
 {
-    return finish(store_again(conf), &(struct store_build){0}, report);
+    struct conf *fresh = finish(store_again(conf), &(struct store_build){0}, report);
+
+    /* What cannot be read is complained of once. */
+    if (!fresh)
+        conf->store->stamp = userlist_stamp(conf->auth_file);
+    return fresh;
 }
 
 struct conf *conf_hold(const struct conf *conf)

@@ -20,6 +20,8 @@ struct beat {
     struct daemon *daemon;
 };
 
+#define USERS_PERIOD_US US_PER_S
+
 /* A listening socket, and whose clients come in there. */
 struct door {
     struct listener listener;
@@ -39,7 +41,7 @@ struct daemon {
     struct door *doors;
     int door_count;
     struct event *signals[8];
-    struct timer stats, watchdog;
+    struct timer stats, watchdog, users;
     uint64_t watchdog_us;
     struct beat *beats;
     unsigned beats_out;
@@ -290,11 +292,32 @@ static void daemon_watchdog(struct timer *timer)
     }
 }
 
+/* Users who were added to auth_file can log in without a reload, as with PgBouncer. */
+static void daemon_look_for_users(struct timer *timer)
+{
+    struct daemon *daemon = container_of(timer, struct daemon, users);
+    struct conf_report report;
+    struct conf *conf;
+
+    timer_set(&daemon->loop, timer, loop_now_us(&daemon->loop) + USERS_PERIOD_US);
+    if (!conf_auth_file_changed(daemon->conf))
+        return;
+    log_info("auth_file has changed, reading it again");
+    conf_report_init(&report);
+    conf = conf_with_auth_file(daemon->conf, &report);
+    conf_report_log(&report);
+    conf_report_fini(&report);
+    if (conf)
+        daemon_configure(daemon, conf);
+}
+
 static void daemon_start_timers(struct daemon *daemon)
 {
     daemon->stats.expired = daemon_log_stats;
     timer_set(&daemon->loop, &daemon->stats,
               loop_now_us(&daemon->loop) + daemon->conf->stats_period_us);
+    daemon->users.expired = daemon_look_for_users;
+    timer_set(&daemon->loop, &daemon->users, loop_now_us(&daemon->loop) + USERS_PERIOD_US);
     daemon->watchdog_us = systemd_watchdog_us();
     daemon->watchdog.expired = daemon_watchdog;
     if (daemon->watchdog_us)
@@ -394,6 +417,7 @@ static void daemon_fini(struct daemon *daemon)
     admin_free(daemon->admin);
     timer_cancel(&daemon->loop, &daemon->stats);
     timer_cancel(&daemon->loop, &daemon->watchdog);
+    timer_cancel(&daemon->loop, &daemon->users);
     for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
         if (daemon->signals[i])
             event_free(daemon->signals[i]);

@@ -137,6 +137,23 @@ START_TEST(a_proven_scram_secret_logs_in_to_the_server)
 }
 END_TEST
 
+START_TEST(users_added_to_auth_file_may_log_in_without_a_reload)
+{
+    struct sluice sluice;
+
+    sluice_start(&sluice, .settings = "auth_type = scram-sha-256\n",
+                 .userlist = "\"user1\" \"user1\"\n");
+    ck_assert_str_eq(sluice_refusal(&sluice, "user=user2 dbname=p"),
+                     "28P01: password authentication failed for user \"user2\"");
+    sluice_rewrite(&sluice, .settings = "auth_type = scram-sha-256\n",
+                   .userlist = "\"user1\" \"user1\"\n\"user2\" \"user2\"\n");
+    sluice_await_log(&sluice, "auth_file has changed");
+    PQfinish(sluice_connect(&sluice, "user=user2 dbname=p"));
+    PQfinish(sluice_connect(&sluice, "user=user1 dbname=p"));
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(an_unknown_user_is_told_the_same_as_a_wrong_password)
 {
     static const char *const types[] = {"plain", "md5", "scram-sha-256"};
@@ -415,6 +432,7 @@ int main(void)
                    sizeof(passages) / sizeof(passages[0]));
     suite_add(suite, SUITE_SAME, 20, the_password_of_the_databases_line_wins);
     suite_add(suite, SUITE_SAME, 20, a_proven_scram_secret_logs_in_to_the_server);
+    suite_add(suite, SUITE_OURS, 20, users_added_to_auth_file_may_log_in_without_a_reload);
     suite_add_loop(suite, SUITE_OURS, 20, an_unknown_user_is_told_the_same_as_a_wrong_password, 3);
     suite_add_loop(suite, SUITE_OURS, 20, the_servers_own_refusal_reaches_the_client, 2);
     suite_add(suite, SUITE_SAME, 20, encryption_requests_are_declined_and_the_login_goes_on);

@@ -106,8 +106,9 @@ struct conf *conf_reload(const struct conf *running, struct conf_report *report)
 struct conf *conf_with(const struct conf *conf, const char *key, const char *value,
                        struct conf_report *report);
 
-/* True if auth_file differs from what the snapshot read (device, inode, size, time): PgBouncer
- * reads it again by itself. conf_with_auth_file makes the snapshot that has its new users. */
+/* True if auth_file differs from what was read last (device, inode, size, time): PgBouncer reads it
+ * again by itself. conf_with_auth_file makes the snapshot that has its new users; NULL, with the
+ * reason in the report, when the file cannot be used. Main thread only. */
 bool conf_auth_file_changed(const struct conf *conf);
 struct conf *conf_with_auth_file(const struct conf *conf, struct conf_report *report);
 
