@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_loss.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 

@@ -1,4 +1,6 @@
 #include "pg_client.h"
+#include "pg_cancels.h"
+#include "pg_loss.h"
 
 #include <stdio.h>
 #include <stdlib.h>

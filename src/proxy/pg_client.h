@@ -166,37 +166,11 @@ void pg_replies_run(struct pg_client *client);
 bool pg_replies_lease_over(const struct pg_client *client);
 void pg_replies_end_lease(struct pg_client *client);
 
-/* pg_loss.c: queues a ReadyForQuery. */
-void pg_loss_ready(struct pg_client *client);
-
-/* The request at the start of `in` cannot be served: tells it, and ignores the rest of it. */
-void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure);
-
-/* It loses its server: whatever is owed is answered with the failure. usable: the server can be
- * drained, else it is closed. Returns false when the client had to be closed. */
-bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure, bool usable);
-
-/* Tells a client of the session that it lost, in answer to its next request. */
-void pg_loss_tell(struct pg_client *client, uint8_t type);
-
-/* Answers a whole message while its transaction is aborted here. Returns false when more of the
- * message is needed. */
-bool pg_loss_aborted_message(struct pg_client *client, uint8_t type, const uint8_t *body,
-                             uint32_t length, bool whole);
-
 /* pg_console.c: does its startup packet ask for the console? Is it our own user, who needs no
  * password there? Authenticated: hands it over to the main thread, or sends it away; the client is
  * gone when it returns. */
 bool pg_console_wanted(const struct pg_client *client);
 bool pg_console_same_user(const struct pg_client *client);
 void pg_console_begin(struct pg_client *client);
-
-/* pg_cancels.c */
-void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret);
-/* It has said all that it has to say: only its end matters. */
-void pg_cancels_run(struct pg_client *canceller);
-void pg_cancels_slot_take(struct pg_client *client);
-void pg_cancels_slot_give(struct pg_client *client);
-uint32_t pg_cancels_process_id(const struct pg_client *client);
 
 #endif

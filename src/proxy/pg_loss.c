@@ -1,6 +1,5 @@
-/* Requests that fail here and not on a server: none could be had, or it was lost, or time is up.
- * The client keeps its connection wherever the protocol lets it: an ErrorResponse, then
- * ReadyForQuery. */
+#include "pg_loss.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_loss.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "pg_cancels.h"
 #include "pg_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"

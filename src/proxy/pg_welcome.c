@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_cancels.h"
 #include "pg_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"

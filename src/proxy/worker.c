@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "pg_client.h"
+#include "pg_cancels.h"
 #include "redis_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"

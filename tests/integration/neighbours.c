@@ -180,9 +180,9 @@ START_TEST(rows_come_before_the_timeout_that_ends_them)
     sluice_start(&sluice, .databases = "p = {server} pool_size=1\n",
                  .settings = "pool_mode = session\nquery_timeout = 1\n");
     client_login(&client, &sluice, "user2", "p");
-    ck_assert_str_eq(client_query(&client, "SELECT repeat('x', 3) FROM generate_series(1, 2); "
+    ck_assert_str_eq(client_query(&client, "SELECT repeat('y', 3) FROM generate_series(1, 2); "
                                            "SELECT pg_sleep(600)"),
-                     "T(repeat) D(xxx) D(xxx) C(SELECT 2) T(pg_sleep) "
+                     "T(repeat) D(yyy) D(yyy) C(SELECT 2) T(pg_sleep) "
                      "E(57014 query timeout) Z(I)");
     client_close(&client);
     sluice_stop(&sluice);
