@@ -243,10 +243,24 @@ static void stream_break(struct stream *stream, int error)
     stream_again(stream);
 }
 
+/* One system call for what is kept and what is new; send() is the cheaper one. */
+static ssize_t stream_send(struct stream *stream, const void *bytes, size_t length)
+{
+    size_t kept = stream_pending(stream);
+    struct iovec pieces[2];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+
+    if (kept == 0)
+        return send(stream->fd, bytes, length, MSG_NOSIGNAL);
+    if (length == 0)
+        return send(stream->fd, buffer_bytes(&stream->out), kept, MSG_NOSIGNAL);
+    pieces[0] = (struct iovec){buffer_bytes(&stream->out), kept};
+    pieces[1] = (struct iovec){(void *)(uintptr_t)bytes, length};
+    return sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+}
+
 void stream_write(struct stream *stream, const void *bytes, size_t length)
 {
-    struct msghdr message = {0};
-    struct iovec pieces[2];
     size_t kept = stream_pending(stream);
     ssize_t sent;
 
@@ -256,13 +270,8 @@ void stream_write(struct stream *stream, const void *bytes, size_t length)
         buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
         return;
     }
-    message.msg_iov = pieces;
-    if (kept > 0)
-        pieces[message.msg_iovlen++] = (struct iovec){buffer_bytes(&stream->out), kept};
-    if (length > 0)
-        pieces[message.msg_iovlen++] = (struct iovec){(void *)(uintptr_t)bytes, length};
     do {
-        sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+        sent = stream_send(stream, bytes, length);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         if (errno != EAGAIN) {

@@ -278,9 +278,10 @@ void redis_client_resume(struct redis_client *client)
 
 bool redis_client_overflows(struct redis_client *client)
 {
-    const struct conf_redis *line = client->pool->redis;
+    size_t pending = stream_pending(&client->stream);
 
-    if (!line || stream_pending(&client->stream) <= line->client_output_limit_bytes)
+    if (pending == 0 || !client->pool->redis ||
+        pending <= client->pool->redis->client_output_limit_bytes)
         return false;
     redis_client_close(client, "it does not read its replies (client_output_limit)");
     return true;

@@ -92,6 +92,7 @@ static const struct {
     {"reserve_pool_timeout", "5", true},
     {"resolv_conf", "", false},
     {"sbuf_loopcnt", "5", true},
+    {"sched_batch", "1", false},
     {"scram_iterations", "4096", true},
     {"server_check_delay", "30", true},
     {"server_check_query", "<empty>", true},
