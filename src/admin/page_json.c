@@ -27,9 +27,9 @@ static void json_row(struct sheet *sheet)
 
 void page_json(FILE *page, const struct show_source *source)
 {
-    static const struct show *const tables[] = {&show_pools,  &show_stats, &show_databases,
-                                                &show_totals, &show_lists, &show_mem,
-                                                &show_latency};
+    static const struct show *const tables[] = {
+        &show_pools, &show_stats,   &show_databases,   &show_totals,     &show_lists,
+        &show_mem,   &show_latency, &show_redis_pools, &show_redis_stats};
     json_t *all = json_object();
 
     json_object_set_new(all, "version", json_string(SLUICE_VERSION));

@@ -215,3 +215,8 @@ void pg_statements_free(struct pg_client *client)
     free(statements);
     client->statements = NULL;
 }
+
+size_t pg_statements_count(const struct pg_client *client)
+{
+    return client->statements ? client->statements->by_use.length : 0;
+}

@@ -56,4 +56,7 @@ void pg_statements_abandon(struct pg_client *client);
 
 void pg_statements_free(struct pg_client *client);
 
+/* How many it has. */
+size_t pg_statements_count(const struct pg_client *client);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "pg_client.h"
 #include "sluice/base/memory.h"
+#include "survey_parts.h"
 
 static void survey_answered(struct mail *mail, void *receiver)
 {
@@ -19,16 +20,16 @@ static void survey_answered(struct mail *mail, void *receiver)
         survey_free(survey);
 }
 
-static bool server_stale(const struct server *server)
+bool survey_server_stale(const struct server *server)
 {
     const struct conf *conf = server->pool->pools->conf;
 
-    return server->state == SERVER_IDLE && conf->server_check_query[0] &&
+    return server->state == SERVER_IDLE && (server->pool->redis || conf->server_check_query[0]) &&
            loop_now_us(server->pool->pools->loop) - server->state_since_us >
                conf->server_check_delay_us;
 }
 
-static void survey_pool(struct survey_pool *row, const struct pool *pool)
+void survey_pool(struct survey_pool *row, const struct pool *pool)
 {
     const struct waiter *first = pool_first_waiter(pool);
 
@@ -50,14 +51,15 @@ static void survey_pool(struct survey_pool *row, const struct pool *pool)
         LIST_EACH_SAFE (&pool->servers[state], node, next) {
             struct server *server = container_of(node, struct server, node);
 
-            row->stale += server_stale(server);
+            row->stale += survey_server_stale(server);
             row->close_needed += server->close_needed;
-            row->cancelling += pg_server_of(server)->cancel != NULL;
+            if (pool->kind == &pg_server_kind)
+                row->cancelling += pg_server_of(server)->cancel != NULL;
         }
     }
 }
 
-static void peer_addresses(struct survey_peer *row, const struct stream *stream)
+void survey_addresses(struct survey_peer *row, const struct stream *stream)
 {
     struct sockaddr_storage local = {0};
     socklen_t size = sizeof(local);
@@ -111,8 +113,9 @@ static void survey_client(struct survey_peer *row, const struct pg_client *clien
     row->waits_since_us = client->state == PG_CLIENT_WAITING ? client->waiter.since_us : 0;
     row->in_bytes = buffer_length(&client->in);
     row->body_left = client->body_left;
+    row->prepared_statements = pg_statements_count(client);
     name_copy(row, client->params);
-    peer_addresses(row, &client->stream);
+    survey_addresses(row, &client->stream);
 }
 
 static void survey_clients(struct survey_part *part, const struct worker *worker)
@@ -138,7 +141,7 @@ static void survey_server(struct survey_peer *row, struct server *server)
         row->link_id = client->id;
         row->link_fd = client->stream.fd;
     }
-    row->state = server_stale(server) ? "used" : server_state_name(server->state);
+    row->state = survey_server_stale(server) ? "used" : server_state_name(server->state);
     row->login = server->state <= SERVER_LOGIN;
     row->pool = server->pool->survey_index;
     if (server->address_bytes)
@@ -149,8 +152,9 @@ static void survey_server(struct survey_peer *row, struct server *server)
     row->process_id = pg->process_id;
     row->in_bytes = buffer_length(&pg->in);
     row->body_left = pg->body_left;
+    row->prepared_statements = pg->prepared.by_use.length;
     name_copy(row, pg->params);
-    peer_addresses(row, &server->stream);
+    survey_addresses(row, &server->stream);
 }
 
 static void survey_servers(struct survey_part *part, struct pools *pools)
@@ -183,6 +187,7 @@ static void survey_delivered(struct mail *mail, void *receiver)
         pool->survey_index = (int64_t)part->pool_count;
         survey_pool(&part->pools[part->pool_count++], pool);
     }
+    survey_redis(part, worker);
     part->login_clients = worker->clients[CLIENTS_LOGIN].length;
     memcpy(part->free_blocks, worker->loop.buffers.counts, sizeof(part->free_blocks));
     if (part->survey->wanted & SURVEY_CLIENTS)
@@ -212,18 +217,26 @@ struct survey *survey_take(struct process *process, unsigned wanted,
     return survey;
 }
 
+static void pools_free(struct survey_pool *pools, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(pools[i].database);
+        free(pools[i].user);
+    }
+    free(pools);
+}
+
 void survey_free(struct survey *survey)
 {
     for (unsigned i = 0; i < survey->part_count; i++) {
         struct survey_part *part = &survey->parts[i];
 
-        for (size_t j = 0; j < part->pool_count; j++) {
-            free(part->pools[j].database);
-            free(part->pools[j].user);
-        }
-        free(part->pools);
+        pools_free(part->pools, part->pool_count);
+        pools_free(part->redis_pools, part->redis_pool_count);
         free(part->clients);
         free(part->servers);
+        free(part->redis_clients);
+        free(part->redis_servers);
     }
     free(survey);
 }

@@ -10,6 +10,8 @@ enum survey_of {
     SURVEY_POOLS = 1 << 0,
     SURVEY_CLIENTS = 1 << 1,
     SURVEY_SERVERS = 1 << 2,
+    SURVEY_REDIS_CLIENTS = 1 << 3,
+    SURVEY_REDIS_SERVERS = 1 << 4,
 };
 
 /* One worker's part of a pool. */
@@ -25,6 +27,10 @@ struct survey_pool {
     size_t cancelling;       /* servers for which a cancel request is under way */
     size_t close_needed;     /* servers that close as soon as they are free */
     uint64_t waits_since_us; /* of who waits longest; 0 = nobody waits */
+    /* Redis: `database` is the line's name. */
+    uint32_t db;
+    unsigned version; /* of RESP */
+    bool readonly, apart;
 };
 
 /* What clients and servers have in common. */
@@ -40,6 +46,9 @@ struct survey_peer {
     uint32_t process_id;
     size_t in_bytes, body_left, out_bytes, prepared_statements;
     char application_name[64];
+    /* Redis */
+    const char *command; /* the client's last */
+    uint32_t owed;       /* replies that have not come */
 };
 
 /* What one worker has. */
@@ -52,6 +61,10 @@ struct survey_part {
     size_t client_count;
     struct survey_peer *servers;
     size_t server_count;
+    struct survey_pool *redis_pools;
+    size_t redis_pool_count;
+    struct survey_peer *redis_clients, *redis_servers; /* `pool`: of redis_pools */
+    size_t redis_client_count, redis_server_count;
     size_t login_clients;                 /* without a pool yet */
     unsigned free_blocks[BUFFER_CLASSES]; /* in the cache of its loop */
 };
