@@ -16,6 +16,7 @@ struct admin *admin_new(const struct admin_host *host)
     admin->started_us = loop_now_us(host->loop);
     stats_init(&admin->stats, admin, false);
     stats_init(&admin->redis_stats, admin, true);
+    history_init(&admin->history, admin);
     admin->http = http_new(admin);
     return admin;
 }
@@ -25,6 +26,7 @@ void admin_free(struct admin *admin)
     struct list_node *node;
 
     http_free(admin->http);
+    history_fini(&admin->history);
     admin->suspender = NULL;
     while ((node = list_first(&admin->consoles)))
         console_close(container_of(node, struct console, node), "shutting down");

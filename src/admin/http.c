@@ -50,11 +50,12 @@ struct http_answer {
     struct http *http;
     struct evhttp_request *request; /* NULL: its client has gone */
     const struct page_row *page;
+    uint64_t after; /* of the query */
 };
 
 struct page_row {
     const char *path, *type;
-    bool survey;
+    unsigned survey; /* SURVEY_ bits that it needs; 0 = none */
     int (*write)(FILE *page, const struct show_source *source); /* the status */
 };
 
@@ -67,6 +68,18 @@ static int write_metrics(FILE *page, const struct show_source *source)
 static int write_json(FILE *page, const struct show_source *source)
 {
     page_json(page, source);
+    return HTTP_OK;
+}
+
+static int write_history(FILE *page, const struct show_source *source)
+{
+    page_history(page, source);
+    return HTTP_OK;
+}
+
+static int write_dashboard(FILE *page, const struct show_source *source)
+{
+    page_dashboard(page);
     return HTTP_OK;
 }
 
@@ -90,10 +103,12 @@ static int write_ready(FILE *page, const struct show_source *source)
 }
 
 static const struct page_row pages[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", true, write_metrics},
-    {"/stats.json", "application/json", true, write_json},
-    {"/healthz", "text/plain; charset=utf-8", false, write_health},
-    {"/readyz", "text/plain; charset=utf-8", true, write_ready},
+    {"/", "text/html; charset=utf-8", 0, write_dashboard},
+    {"/history.json", "application/json", SURVEY_POOLS | SURVEY_WAITING, write_history},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics},
+    {"/stats.json", "application/json", SURVEY_POOLS, write_json},
+    {"/healthz", "text/plain; charset=utf-8", 0, write_health},
+    {"/readyz", "text/plain; charset=utf-8", SURVEY_POOLS, write_ready},
 };
 
 static void request_answer(struct evhttp_request *request, const struct page_row *row,
@@ -111,6 +126,10 @@ static void request_answer(struct evhttp_request *request, const struct page_row
     fclose(page);
     evhttp_add_header(headers, "Content-Type", row->type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Content-Security-Policy",
+                      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                      "connect-src 'self'; img-src data:; frame-ancestors 'none'");
     evhttp_add_header(headers, "Connection", "close");
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         char number[32];
@@ -128,7 +147,8 @@ static void request_answer(struct evhttp_request *request, const struct page_row
 static void http_surveyed(struct survey *survey)
 {
     struct http_answer *answer = survey->asker;
-    struct show_source source = {.admin = answer->http->admin, .survey = survey};
+    struct show_source source = {
+        .admin = answer->http->admin, .survey = survey, .after = answer->after};
 
     list_remove(&answer->http->answers, &answer->node);
     if (answer->request)
@@ -182,7 +202,8 @@ static void http_requested(struct evhttp_request *request, void *argument)
 {
     struct http *http = argument;
     struct show_source source = {.admin = http->admin};
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *path = evhttp_uri_get_path(uri), *query = evhttp_uri_get_query(uri);
     struct http_answer *answer;
 
     evhttp_connection_set_closecb(evhttp_request_get_connection(request), connection_closed, http);
@@ -197,8 +218,10 @@ static void http_requested(struct evhttp_request *request, void *argument)
         answer->http = http;
         answer->request = request;
         answer->page = &pages[i];
+        if (query && strncmp(query, "after=", 6) == 0)
+            answer->after = strtoull(query + 6, NULL, 10);
         list_push_back(&http->answers, &answer->node);
-        survey_take(http->admin->host.process, SURVEY_POOLS, http_surveyed, answer);
+        survey_take(http->admin->host.process, pages[i].survey, http_surveyed, answer);
         return;
     }
     evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
@@ -305,6 +328,8 @@ struct http *http_new(struct admin *admin)
     evhttp_set_gencb(http->server, http_requested, http);
     for (size_t i = 0; i < where->count; i++)
         http_open(http, where->items[i]);
+    if (http->door_count > 0)
+        history_start(&admin->history);
     return http;
 }
 

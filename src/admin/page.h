@@ -12,6 +12,13 @@ void page_metrics(FILE *page, const struct show_source *source);
 /* An object with an array of objects for each of the console's tables. */
 void page_json(FILE *page, const struct show_source *source);
 
+/* What the dashboard draws: the figures of all pools after the step source->after, who waits
+ * longest, and totals. */
+void page_history(FILE *page, const struct show_source *source);
+
+/* The dashboard, which asks for /history.json (dashboard.html). */
+void page_dashboard(FILE *page);
+
 /* A line for each pool that cannot reach its server. Returns how many. */
 unsigned page_unready(FILE *page, const struct show_source *source);
 

@@ -11,6 +11,7 @@
 struct show_source {
     struct admin *admin;
     const struct survey *survey; /* when the table asks for one */
+    uint64_t after;              /* /history.json: the last step that the reader has */
 };
 
 struct show {

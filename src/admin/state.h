@@ -3,6 +3,7 @@
 #ifndef SLUICE_ADMIN_STATE_H
 #define SLUICE_ADMIN_STATE_H
 
+#include "history.h"
 #include "sluice/admin/admin.h"
 #include "stats.h"
 
@@ -13,6 +14,7 @@ struct admin {
     struct admin_host host;
     struct list consoles; /* struct console */
     struct stats stats, redis_stats;
+    struct history history;
     struct counters_values commands; /* of the console, which has no pool */
     struct http *http;
     uint64_t started_us;

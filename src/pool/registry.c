@@ -273,10 +273,23 @@ void registry_drop_pools(struct registry *registry, struct pool_totals **pools, 
     free(pools);
 }
 
+void registry_counters(struct registry *registry, const struct pool_totals *totals,
+                       struct counters_values *values)
+{
+    /* A part is freed only after it was taken off under the mutex. */
+    pthread_mutex_lock(&registry->mutex);
+    for (unsigned i = 0; i < registry->worker_count; i++) {
+        struct pool *pool = atomic_load(&totals->parts[i]);
+
+        if (pool)
+            counters_collect(&pool->counters, values);
+    }
+    pthread_mutex_unlock(&registry->mutex);
+}
+
 void registry_latency(struct registry *registry, const struct pool_totals *totals,
                       enum latency latency, struct histogram_values *values)
 {
-    /* A part is freed only after it was taken off under the mutex. */
     pthread_mutex_lock(&registry->mutex);
     for (unsigned i = 0; i < registry->worker_count; i++) {
         struct pool *pool = atomic_load(&totals->parts[i]);

@@ -131,6 +131,18 @@ static void survey_clients(struct survey_part *part, const struct worker *worker
                           container_of(node, struct pg_client, node));
 }
 
+/* Their list is in the order in which they began to wait. */
+static void survey_waiting(struct survey_part *part, const struct worker *worker)
+{
+    part->clients = memory_new(SURVEY_WAITING_MAX * sizeof(part->clients[0]));
+    LIST_EACH_SAFE (&worker->clients[CLIENTS_WAITING], node, next) {
+        if (part->client_count == SURVEY_WAITING_MAX)
+            break;
+        survey_client(&part->clients[part->client_count++],
+                      container_of(node, struct pg_client, node));
+    }
+}
+
 static void survey_server(struct survey_peer *row, struct server *server)
 {
     const struct pg_server *pg = pg_server_of(server);
@@ -192,6 +204,8 @@ static void survey_delivered(struct mail *mail, void *receiver)
     memcpy(part->free_blocks, worker->loop.buffers.counts, sizeof(part->free_blocks));
     if (part->survey->wanted & SURVEY_CLIENTS)
         survey_clients(part, worker);
+    else if (part->survey->wanted & SURVEY_WAITING)
+        survey_waiting(part, worker);
     if (part->survey->wanted & SURVEY_SERVERS)
         survey_servers(part, &worker->pools);
     mail->deliver = survey_answered;

@@ -1,6 +1,4 @@
 /* The stats port: what it says, to whom, and that nobody can disturb it. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/client.h"
+#include "harness/http.h"
 #include "harness/postgres.h"
 #include "harness/process.h"
 #include "harness/sluice.h"
@@ -25,40 +24,6 @@ static void start_with(const char *databases)
                                   port));
 }
 
-static int http_open(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct timeval patience = {.tv_sec = (time_t)(20 * slow_factor())};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
-}
-
-/* Sends a request; all that comes back. */
-static char *http_ask(const char *request)
-{
-    int fd = http_open();
-    static char answer[1 << 20];
-    size_t length = 0;
-    ssize_t got;
-
-    ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
-    while (length < sizeof(answer) - 1 &&
-           (got = read(fd, answer + length, sizeof(answer) - 1 - length)) > 0)
-        length += (size_t)got;
-    answer[length] = '\0';
-    close(fd);
-    return answer;
-}
-
-static char *http_get(const char *path)
-{
-    return http_ask(text("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path));
-}
-
 static bool has(const char *answer, const char *wanted)
 {
     return strstr(answer, wanted) != NULL;
@@ -73,7 +38,7 @@ START_TEST(metrics_agree_with_what_happened)
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     for (int i = 0; i < 3; i++)
         sql_do(client, "SELECT 1");
-    answer = http_get("/metrics");
+    answer = http_get(port, "/metrics");
     ck_assert_msg(has(answer, "HTTP/1.1 200 OK\r\n"), "%s", answer);
     ck_assert(has(answer, "Content-Type: text/plain; version=0.0.4"));
     ck_assert(has(answer, "\n# TYPE sluice_queries_total counter\n"));
@@ -98,10 +63,10 @@ START_TEST(promtool_finds_no_mistake)
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     sql_do(client, "SELECT 1");
     if (access("/usr/bin/promtool", X_OK) == 0) {
-        char *answer = http_get("/metrics");
+        char *answer = http_get(port, "/metrics");
 
         pipe = popen("/usr/bin/promtool check metrics", "we");
-        fputs(strstr(answer, "\r\n\r\n") + 4, pipe);
+        fputs(http_body(answer), pipe);
         ck_assert_int_eq(pclose(pipe), 0);
     }
     PQfinish(client);
@@ -151,7 +116,7 @@ START_TEST(latencies_are_measured_for_each_pool)
     }
     ck_assert_int_eq(PQntuples(result), 4);
     PQclear(result);
-    answer = http_get("/metrics");
+    answer = http_get(port, "/metrics");
     ck_assert(has(answer, "\nsluice_pool_query_seconds_count{database=\"p\",user=\"user1\"} 3\n"));
     ck_assert(has(answer, "\nsluice_pool_query_seconds_bucket{database=\"p\",user=\"user1\","
                           "le=\"0.1\"} 2\n"));
@@ -172,7 +137,7 @@ START_TEST(json_has_the_tables_of_the_console)
     start_with(NULL);
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     sql_do(client, "SELECT 1");
-    answer = http_get("/stats.json");
+    answer = http_get(port, "/stats.json");
     ck_assert(has(answer, "Content-Type: application/json"));
     ck_assert(has(answer, "\"pools\":[{\"database\":\"p\",\"user\":\"user1\",\"cl_active\":1,"));
     ck_assert(has(answer, "\"total_query_count\":1,"));
@@ -186,15 +151,15 @@ START_TEST(health_and_readiness_differ)
     PGconn *console;
 
     start_with("p = {server}\nnowhere = host=127.0.0.1 port=1\n");
-    ck_assert(has(http_get("/healthz"), " 200 OK"));
-    ck_assert(has(http_get("/readyz"), " 200 OK"));
+    ck_assert(has(http_get(port, "/healthz"), " 200 OK"));
+    ck_assert(has(http_get(port, "/readyz"), " 200 OK"));
     PQfinish(sluice_try(&sluice, "user=user1 dbname=nowhere"));
-    ck_assert(has(http_get("/readyz"), " 503 "));
-    ck_assert(has(http_get("/readyz"), "nowhere/user1: no server can be reached\n"));
-    ck_assert(has(http_get("/healthz"), " 200 OK"));
+    ck_assert(has(http_get(port, "/readyz"), " 503 "));
+    ck_assert(has(http_get(port, "/readyz"), "nowhere/user1: no server can be reached\n"));
+    ck_assert(has(http_get(port, "/healthz"), " 200 OK"));
     console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
     sql_do(console, "PAUSE");
-    ck_assert(has(http_get("/readyz"), "paused"));
+    ck_assert(has(http_get(port, "/readyz"), "paused"));
     PQfinish(console);
     sluice_stop(&sluice);
 }
@@ -205,12 +170,12 @@ START_TEST(only_get_and_head_and_only_its_pages)
     char *answer;
 
     start_with(NULL);
-    ck_assert(has(http_get("/nothing"), " 404 "));
-    ck_assert(has(http_get("/../etc/passwd"), " 404 "));
-    ck_assert(!has(http_ask("POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), " 200 "));
-    ck_assert(!has(http_ask("DELETE /metrics HTTP/1.1\r\n\r\n"), " 200 "));
-    ck_assert(!has(http_ask("\1\2\3\r\n\r\n"), " 200 "));
-    answer = http_ask("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    ck_assert(has(http_get(port, "/nothing"), " 404 "));
+    ck_assert(has(http_get(port, "/../etc/passwd"), " 404 "));
+    ck_assert(!has(http_ask(port, "POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), " 200 "));
+    ck_assert(!has(http_ask(port, "DELETE /metrics HTTP/1.1\r\n\r\n"), " 200 "));
+    ck_assert(!has(http_ask(port, "\1\2\3\r\n\r\n"), " 200 "));
+    answer = http_ask(port, "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     ck_assert(has(answer, " 200 OK"));
     ck_assert(has(answer, "Content-Length: 3\r\n"));
     ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
@@ -229,14 +194,14 @@ START_TEST(idle_connections_do_not_lock_others_out)
     start_with(NULL);
     before = sluice_descriptors(&sluice);
     for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
-        idle[i] = http_open();
+        idle[i] = http_open(port);
         ck_assert_int_eq(write(idle[i], "GET / HT", i % 2 ? 8 : 1), i % 2 ? 8 : 1);
     }
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     sql_do(client, "SELECT 1");
     ck_assert_int_le(sluice_descriptors(&sluice), before + 64 + 8);
     PQfinish(client);
-    ck_assert(has(http_get("/healthz"), " 200 OK"));
+    ck_assert(has(http_get(port, "/healthz"), " 200 OK"));
     for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
         close(idle[i]);
     sluice_stop(&sluice);
@@ -247,7 +212,7 @@ START_TEST(a_client_may_leave_before_its_answer)
 {
     start_with(NULL);
     for (int i = 0; i < 200; i++) {
-        int fd = http_open();
+        int fd = http_open(port);
         struct linger now = {.l_onoff = 1};
         static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
 
@@ -255,7 +220,7 @@ START_TEST(a_client_may_leave_before_its_answer)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
         close(fd);
     }
-    ck_assert(has(http_get("/metrics"), "sluice_uptime_seconds "));
+    ck_assert(has(http_get(port, "/metrics"), "sluice_uptime_seconds "));
     sluice_stop(&sluice);
 }
 END_TEST

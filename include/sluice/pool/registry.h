@@ -129,6 +129,10 @@ void registry_each_counted(struct registry *registry, bool redis,
 struct pool_totals **registry_hold_pools(struct registry *registry, size_t *count);
 void registry_drop_pools(struct registry *registry, struct pool_totals **pools, size_t count);
 
+/* Adds the counters of all parts of a pool. Any thread. */
+void registry_counters(struct registry *registry, const struct pool_totals *totals,
+                       struct counters_values *values);
+
 /* Adds one latency of all parts of a pool. Any thread. */
 void registry_latency(struct registry *registry, const struct pool_totals *totals,
                       enum latency latency, struct histogram_values *values);

@@ -12,7 +12,10 @@ enum survey_of {
     SURVEY_SERVERS = 1 << 2,
     SURVEY_REDIS_CLIENTS = 1 << 3,
     SURVEY_REDIS_SERVERS = 1 << 4,
+    SURVEY_WAITING = 1 << 5, /* in `clients`: SURVEY_WAITING_MAX who wait longest, of each worker */
 };
+
+#define SURVEY_WAITING_MAX 10
 
 /* One worker's part of a pool. */
 struct survey_pool {

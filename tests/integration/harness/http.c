@@ -1,0 +1,50 @@
+#include "harness/http.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness/suite.h"
+
+int http_open(uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct timeval patience = {.tv_sec = (time_t)(20 * slow_factor())};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+char *http_ask(uint16_t port, const char *request)
+{
+    int fd = http_open(port);
+    static char answer[1 << 20];
+    size_t length = 0;
+    ssize_t got;
+
+    ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+    while (length < sizeof(answer) - 1 &&
+           (got = read(fd, answer + length, sizeof(answer) - 1 - length)) > 0)
+        length += (size_t)got;
+    answer[length] = '\0';
+    close(fd);
+    return answer;
+}
+
+char *http_get(uint16_t port, const char *path)
+{
+    return http_ask(port, text("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path));
+}
+
+const char *http_body(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n");
+
+    ck_assert_ptr_nonnull(body);
+    return body + 4;
+}

@@ -1,0 +1,19 @@
+/* http: a client of the stats port on 127.0.0.1, which can also say what no browser would. */
+#ifndef TESTS_HARNESS_HTTP_H
+#define TESTS_HARNESS_HTTP_H
+
+#include <stdint.h>
+
+/* A connection. */
+int http_open(uint16_t port);
+
+/* Sends a request; all that comes back until the end. The answer lives until the next call. */
+char *http_ask(uint16_t port, const char *request);
+
+/* The same for a GET of the path. */
+char *http_get(uint16_t port, const char *path);
+
+/* An answer's body. */
+const char *http_body(const char *answer);
+
+#endif
