@@ -16,8 +16,9 @@ void page_json(FILE *page, const struct show_source *source);
  * longest, and totals. */
 void page_history(FILE *page, const struct show_source *source);
 
-/* The dashboard, which asks for /history.json (dashboard.html). */
-void page_dashboard(FILE *page);
+/* The dashboard, which asks for /history.json: dashboard.html, as it was when this was built. */
+extern const unsigned char dashboard_html[];
+extern const unsigned long dashboard_html_bytes;
 
 /* A line for each pool that cannot reach its server. Returns how many. */
 unsigned page_unready(FILE *page, const struct show_source *source);
