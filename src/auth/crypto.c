@@ -11,10 +11,27 @@
 
 #define BASE64_TEXT_MAX 512 /* nothing that we read in base64 is longer */
 
+/* Drawn for many logins at once: each draw costs a system call. */
+static _Thread_local struct {
+    uint8_t bytes[1024];
+    size_t left;
+} drawn;
+
 bool crypto_random(void *bytes, size_t count)
 {
-    ensure(count <= INT32_MAX);
-    return RAND_bytes(bytes, (int)count) == 1;
+    uint8_t *from;
+
+    ensure(count <= sizeof(drawn.bytes));
+    if (count > drawn.left) {
+        if (RAND_bytes(drawn.bytes, sizeof(drawn.bytes)) != 1)
+            return false;
+        drawn.left = sizeof(drawn.bytes);
+    }
+    drawn.left -= count;
+    from = drawn.bytes + drawn.left;
+    memcpy(bytes, from, count);
+    secret_wipe(from, count);
+    return true;
 }
 
 bool crypto_md5(const void *first, size_t first_bytes, const void *second, size_t second_bytes,

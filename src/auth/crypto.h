@@ -13,6 +13,7 @@
 /* Characters of base64, padded, without an ending zero. */
 #define CRYPTO_BASE64_BYTES(bytes) (((bytes) + 2) / 3 * 4)
 
+/* At most 1,024 bytes. A process may not fork and go on in both after the first call. */
 bool crypto_random(void *bytes, size_t count);
 
 /* md5 of the two pieces one after the other. */

@@ -7,6 +7,11 @@
 
 static const char scram_prefix[] = "SCRAM-SHA-256$";
 
+bool secret_random(void *bytes, size_t count)
+{
+    return crypto_random(bytes, count);
+}
+
 bool auth_key_init(struct auth_key *key)
 {
     return crypto_random(key->bytes, sizeof(key->bytes));

@@ -58,7 +58,7 @@ void pg_cancels_slot_take(struct pg_client *client)
     client->slot = worker->slot_free;
     worker->slot_free = (uint32_t)(worker->slots[client->slot].content >> 1);
     worker->slots[client->slot].content = (uintptr_t)client;
-    client->secret = arc4random();
+    ensure(secret_random(&client->secret, sizeof(client->secret)));
 }
 
 void pg_cancels_slot_give(struct pg_client *client)

@@ -45,6 +45,9 @@ struct auth_key {
 /* Draws the key. False if the system has no randomness to give. */
 bool auth_key_init(struct auth_key *key);
 
+/* Random bytes for keys, at most 1,024. False if the system has none to give. */
+bool secret_random(void *bytes, size_t count);
+
 /* Tells the kind of a stored secret as PostgreSQL does: text that merely resembles a hash (wrong
  * length, bad base64, salt of more than SCRAM_SALT_BYTES_MAX) is a plain password. text NULL or ""
  * gives SECRET_NONE. */
