@@ -1,4 +1,4 @@
-/* manual: docs/settings.md, made from the tables. */
+/* manual: what the tables say, as docs/settings.md and as the manual page sluice.ini(5). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -68,12 +68,14 @@ static void write_head(FILE *file, const char *title)
     fprintf(file, "\n%s\n\n| key | default | values | meaning |\n|---|---|---|---|\n", title);
 }
 
-static const char introduction[] =
+static const char origin[] =
     "# Settings\n"
     "\n"
     "This page is made from the tables in `include/sluice/conf/*.def`; change it there, then run\n"
     "`sluice --settings > docs/settings.md`.\n"
-    "\n"
+    "\n";
+
+static const char introduction[] =
     "The file has sections in brackets and lines of the form `name = value`. A line that begins\n"
     "with `;` or `#` is a comment; within a line these signs mean nothing. `%include FILE` reads\n"
     "another file at that place, relative to the working directory or else to the file that\n"
@@ -89,9 +91,9 @@ static const char introduction[] =
     "(SIGHUP,\n"
     "`RELOAD`) or by the console's `SET`, except those marked †, which need a restart.\n";
 
+static const char sections_title[] = "Lines of the other sections";
+
 static const char sections_introduction[] =
-    "\n# Lines of the other sections\n"
-    "\n"
     "A line is `name = key=value key=value ...`. A value with blanks stands in single quotes, in\n"
     "which two of them are one. A name with other characters than letters, digits and `_.-*` "
     "stands\n"
@@ -110,13 +112,14 @@ static const char *const introductions[CONF_SECTIONS] = {
 
 void conf_write_manual(FILE *file)
 {
+    fputs(origin, file);
     fputs(introduction, file);
     for (enum conf_section section = CONF_MAIN; section < CONF_SECTIONS; section++) {
         const struct conf_table *table = &conf_tables[section];
         char title[400];
 
         if (section == CONF_DATABASES)
-            fputs(sections_introduction, file);
+            fprintf(file, "\n# %s\n\n%s", sections_title, sections_introduction);
         if (section != CONF_MAIN) {
             snprintf(title, sizeof(title), "## [%s]\n\n%s%s", table->name, introductions[section],
                      table->effect == CONF_LATER ? " *No effect yet.*" : "");
@@ -131,4 +134,83 @@ void conf_write_manual(FILE *file)
             write_head(file, title);
         }
     }
+}
+
+/* --- the manual page: man(7) --- */
+
+#define DAGGER "†"
+
+/* Markdown of the simple kind that the tables use: `words`, and items that begin with "* ". */
+static void write_roff(FILE *file, const char *text)
+{
+    bool line_begins = true, bold = false;
+
+    for (; *text; text++) {
+        if (line_begins && text[0] == '*' && text[1] == ' ') {
+            fputs(".IP \\(bu 2\n", file);
+            text++;
+        } else if (line_begins && text[0] == '\n') {
+            fputs(".PP\n", file);
+        } else if (*text == '`') {
+            bold = !bold;
+            fputs(bold ? "\\fB" : "\\fR", file);
+        } else if (strncmp(text, DAGGER, strlen(DAGGER)) == 0) {
+            fputs("\\(dg", file);
+            text += strlen(DAGGER) - 1;
+        } else if (*text == '\\') {
+            fputs("\\e", file);
+        } else if (*text == '-') {
+            fputs("\\-", file);
+        } else if (line_begins && (*text == '.' || *text == '\'')) {
+            fprintf(file, "\\&%c", *text);
+        } else {
+            fputc(*text, file);
+        }
+        line_begins = *text == '\n';
+    }
+}
+
+static void write_row_roff(FILE *file, const struct conf_row *row)
+{
+    static const char *const effects[] = {
+        [CONF_WORKS] = "", [CONF_LATER] = " No effect yet.", [CONF_INERT] = " No effect."};
+
+    fprintf(file, ".TP\n.B %s%s\n", row->name,
+            row->change == CONF_RESTART || row->change == CONF_RECONNECT ? " \\(dg" : "");
+    write_roff(file, row->meaning);
+    fprintf(file, "%s\n.br\nValues: ", effects[row->effect]);
+    write_values(file, row);
+    fprintf(file, ". Default: ");
+    if (row->from)
+        fprintf(file, "that of \\fB%s\\fR", row->from);
+    else
+        write_roff(file, row->standard && row->standard[0] ? row->standard : "none");
+    fputs(".\n", file);
+}
+
+void conf_write_manual_page(FILE *file)
+{
+    fputs(".TH SLUICE.INI 5 \"\" \"sluice " SLUICE_VERSION "\"\n"
+          ".SH NAME\nsluice.ini \\- settings of sluice(8)\n.SH DESCRIPTION\n",
+          file);
+    write_roff(file, introduction);
+    for (enum conf_section section = CONF_MAIN; section < CONF_SECTIONS; section++) {
+        const struct conf_table *table = &conf_tables[section];
+
+        if (section == CONF_DATABASES) {
+            fprintf(file, ".SH %s\n", sections_title);
+            write_roff(file, sections_introduction);
+        }
+        fprintf(file, ".SH [%s]\n", table->name);
+        if (introductions[section])
+            write_roff(file, introductions[section]);
+        fprintf(file, "%s\n", table->effect == CONF_LATER ? " No effect yet." : "");
+        for (size_t i = 0; i < table->row_count; i++) {
+            if (table->rows[i].name)
+                write_row_roff(file, &table->rows[i]);
+            else
+                fprintf(file, ".SS %s\n", table->rows[i].meaning);
+        }
+    }
+    fputs(".SH SEE ALSO\n.BR sluice (8)\n", file);
 }

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sluice/conf/conf.h"
 
@@ -15,7 +16,9 @@ static void options_help(FILE *stream)
                     "  -q, --quiet      do not log to standard error\n"
                     "  -v, --verbose    log more; twice for even more\n"
                     "      --check      read the settings, tell what is wrong with them, and exit\n"
-                    "      --settings   print the manual of all settings (Markdown), and exit\n"
+                    "      --settings[=man]\n"
+                    "                   print the manual of all settings (Markdown, or the page\n"
+                    "                   sluice.ini(5)), and exit\n"
                     "  -V, --version    print the version, and exit\n"
                     "  -h, --help       print this, and exit\n");
 }
@@ -27,7 +30,7 @@ bool options_read(struct options *options, int count, char **arguments, int *sta
         {"daemon", no_argument, NULL, 'd'},  {"user", required_argument, NULL, 'u'},
         {"quiet", no_argument, NULL, 'q'},   {"verbose", no_argument, NULL, 'v'},
         {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
-        {"check", no_argument, NULL, CHECK}, {"settings", no_argument, NULL, SETTINGS},
+        {"check", no_argument, NULL, CHECK}, {"settings", optional_argument, NULL, SETTINGS},
         {"reboot", no_argument, NULL, 'R'},  {NULL, 0, NULL, 0},
     };
     int option;
@@ -52,7 +55,10 @@ bool options_read(struct options *options, int count, char **arguments, int *sta
             options->check = true;
             break;
         case SETTINGS:
-            conf_write_manual(stdout);
+            if (optarg && strcmp(optarg, "man") == 0)
+                conf_write_manual_page(stdout);
+            else
+                conf_write_manual(stdout);
             return false;
         case 'V':
             printf("sluice %s\n", SLUICE_VERSION);

@@ -126,7 +126,8 @@ void conf_each_setting(const struct conf *conf,
                                     const char *standard, bool changeable),
                        void *context);
 
-/* Writes docs/settings.md, made from the tables. */
+/* Writes docs/settings.md, or the manual page sluice.ini(5), made from the tables. */
 void conf_write_manual(FILE *file);
+void conf_write_manual_page(FILE *file);
 
 #endif

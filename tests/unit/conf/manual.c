@@ -27,20 +27,20 @@ static char *read_whole(const char *path)
     return text;
 }
 
-static char *written_manual(void)
+static char *written(void (*write)(FILE *file))
 {
     char *text;
     size_t length;
     FILE *stream = open_memstream(&text, &length);
 
-    conf_write_manual(stream);
+    write(stream);
     ck_assert_int_eq(fclose(stream), 0);
     return text;
 }
 
 START_TEST(the_manual_is_up_to_date)
 {
-    char *now = written_manual(), *kept = read_whole(source_path("docs/settings.md"));
+    char *now = written(conf_write_manual), *kept = read_whole(source_path("docs/settings.md"));
 
     ck_assert_msg(
         strcmp(now, kept) == 0,
@@ -61,7 +61,7 @@ static void is_in_manual(void *context, const char *name, const char *value, con
 
 START_TEST(the_manual_has_a_line_for_every_setting)
 {
-    char *manual = written_manual();
+    char *manual = written(conf_write_manual);
     struct conf *conf = load_good("[sluice]\n");
 
     conf_each_setting(conf, is_in_manual, manual);
@@ -70,6 +70,27 @@ START_TEST(the_manual_has_a_line_for_every_setting)
                                          "round-robin | "));
     conf_drop(conf);
     free(manual);
+}
+END_TEST
+
+static void is_in_manual_page(void *context, const char *name, const char *value,
+                              const char *standard, bool changeable)
+{
+    char line[200];
+
+    snprintf(line, sizeof(line), "\n.TP\n.B %s%s\n", name, changeable ? "" : " \\(dg");
+    ck_assert_msg(strstr(context, line) != NULL, "%s", name);
+}
+
+START_TEST(the_manual_page_has_every_setting_too)
+{
+    char *page = written(conf_write_manual_page);
+    struct conf *conf = load_good("[sluice]\n");
+
+    conf_each_setting(conf, is_in_manual_page, page);
+    ck_assert_ptr_null(strchr(page, '`'));
+    conf_drop(conf);
+    free(page);
 }
 END_TEST
 
@@ -108,4 +129,5 @@ START_TEST(the_sample_loads_with_its_comments_taken_in)
 END_TEST
 
 LOAD_MAIN("manual", the_manual_is_up_to_date, the_manual_has_a_line_for_every_setting,
-          the_sample_loads_without_a_warning, the_sample_loads_with_its_comments_taken_in)
+          the_manual_page_has_every_setting_too, the_sample_loads_without_a_warning,
+          the_sample_loads_with_its_comments_taken_in)
