@@ -13,7 +13,7 @@
 #define STEPS 3
 
 struct cost {
-    unsigned hmacs, digests, md5s, derivations, random_draws, comparisons;
+    unsigned hmacs, digests, md5s, derivations, comparisons;
     size_t compared_bytes;
 };
 
@@ -27,7 +27,6 @@ int EVP_Digest(const void *data, size_t bytes, unsigned char *out, unsigned *out
 int EVP_DigestFinal_ex(void *context, unsigned char *out, unsigned *out_bytes);
 int PKCS5_PBKDF2_HMAC(const char *password, int bytes, const unsigned char *salt, int salt_bytes,
                       int iterations, const void *digest, int key_bytes, unsigned char *out);
-int RAND_bytes(unsigned char *out, int bytes);
 
 #define NEXT(name) __typeof__(&name) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
@@ -64,14 +63,6 @@ int PKCS5_PBKDF2_HMAC(const char *password, int bytes, const unsigned char *salt
 
     cost.derivations += (unsigned)iterations;
     return next(password, bytes, salt, salt_bytes, iterations, digest, key_bytes, out);
-}
-
-int RAND_bytes(unsigned char *out, int bytes)
-{
-    NEXT(RAND_bytes);
-
-    cost.random_draws++;
-    return next(out, bytes);
 }
 
 int CRYPTO_memcmp(const void *a, const void *b, size_t bytes)
