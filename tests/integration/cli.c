@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/postgres.h"
@@ -237,6 +239,38 @@ START_TEST(an_existing_pgbouncer_ini_starts_unchanged)
 }
 END_TEST
 
+START_TEST(a_daemon_goes_into_the_background_and_says_which_process_it_is)
+{
+    char *output, *pidfile;
+    PGconn *connection;
+    int status;
+
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* so that it becomes our child */
+    sluice_prepare(&sluice);
+    sluice.postgres = postgres_shared();
+    pidfile = text("%s/pid", sluice.directory);
+    file_write(sluice.ini,
+               text("[databases]\np = host=127.0.0.1 port=%u dbname=%s user=user1 password=user1\n"
+                    "[sluice]\n"
+                    "listen_addr = 127.0.0.1\nlisten_port = %u\nunix_socket_dir =\n"
+                    "auth_type = any\nlogfile = %s\npidfile = %s\n",
+                    sluice.postgres->port, sluice.postgres->database, sluice.port, sluice.log,
+                    pidfile));
+    ck_assert_int_eq(sluice_run((char *[]){text("-d"), sluice.ini, NULL}, &output), 0);
+    ck_assert_str_eq(output, "");
+    await((sluice.pid = atoi(file_read(pidfile))) > 0, 20);
+    sluice_await_log(&sluice, "process up");
+    connection = sluice_try(&sluice, "user=user1 dbname=p");
+    ck_assert_int_eq(sluice_run((char *[]){text("-d"), sluice.ini, NULL}, &output), 1);
+    sluice_signal(&sluice, SIGINT);
+    ck_assert_int_eq(waitpid(sluice.pid, &status, 0), sluice.pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_msg(PQstatus(connection) == CONNECTION_OK, "%s", PQerrorMessage(connection));
+    PQfinish(connection);
+    ck_assert_str_eq(file_read(pidfile), "");
+}
+END_TEST
+
 START_TEST(a_value_of_four_thousand_bytes_is_read_whole)
 {
     static char name[4001];
@@ -304,6 +338,8 @@ int main(void)
 {
     Suite *suite = suite_create("cli");
 
+    suite_add(suite, SUITE_OURS, 20,
+              a_daemon_goes_into_the_background_and_says_which_process_it_is);
     suite_add(suite, SUITE_SAME, 20, the_version_is_told);
     suite_add(suite, SUITE_SAME, 20, a_wrong_command_line_is_told_and_fails);
     suite_add(suite, SUITE_OURS, 20, check_accepts_a_sound_file_and_starts_nothing);

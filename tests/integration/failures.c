@@ -1,8 +1,11 @@
 /* Servers that die, refuse, fall silent or restart: what was in flight fails, clients stay, the
  * next statement gets a working server, and nothing runs twice. */
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "harness/client.h"
 #include "harness/fake.h"
@@ -257,6 +260,37 @@ START_TEST(a_host_name_is_resolved)
 }
 END_TEST
 
+START_TEST(a_name_server_that_never_answers_holds_up_only_who_needs_it)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int silent = socket(AF_INET, SOCK_DGRAM, 0);
+    struct client waiting;
+    char *resolv_conf = text("%s/resolv.conf", process_directory());
+    char *settings = text("pool_mode = transaction\nresolv_conf = %s\n"
+                          "server_connect_timeout = 2\nquery_wait_timeout = 2\n",
+                          resolv_conf);
+
+    ck_assert_int_eq(bind(silent, (struct sockaddr *)&address, size), 0);
+    ck_assert_int_eq(getsockname(silent, (struct sockaddr *)&address, &size), 0);
+    file_write(resolv_conf, text("nameserver 127.0.0.1:%u\noptions timeout:2 attempts:1\n",
+                                 ntohs(address.sin_port)));
+    sluice_start(&sluice, .databases = "p = {server}\nq = host=db.example.test port=5\n",
+                 .settings = settings);
+    client_open(&waiting, &sluice);
+    client_send(&waiting,
+                put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database", "q", NULL));
+    client_login(&client, &sluice, "user1", "p");
+    ck_assert_str_eq(client_query(&client, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(I)");
+    ck_assert(sluice_reload(&sluice));
+    ck_assert_str_eq(client_query(&client, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(I)");
+    ck_assert_msg(strncmp(client_answer(&waiting), "E(", 2) == 0, "it has no server");
+    close(silent);
+    client_close(&waiting);
+    stop();
+}
+END_TEST
+
 START_TEST(a_full_role_is_refused_with_the_servers_own_fields)
 {
     PGconn *holder;
@@ -318,6 +352,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 40, a_login_that_finds_no_server_is_refused_in_time);
     suite_add(suite, SUITE_OURS, 40, the_next_host_of_the_line_is_tried_in_turn);
     suite_add(suite, SUITE_SAME, 20, a_host_name_is_resolved);
+    suite_add(suite, SUITE_OURS, 20, a_name_server_that_never_answers_holds_up_only_who_needs_it);
     suite_add(suite, SUITE_OURS, 30, a_full_role_is_refused_with_the_servers_own_fields);
     suite_add(suite, SUITE_OURS, 30, failed_logins_back_off);
     return suite_finish(suite);

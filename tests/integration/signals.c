@@ -247,6 +247,16 @@ START_TEST(systemd_is_told_of_reloading_and_stopping)
 }
 END_TEST
 
+START_TEST(systemd_hears_that_every_worker_lives)
+{
+    setenv("WATCHDOG_USEC", "300000", 1);
+    sluice_start(&sluice, .settings = "workers = 2\n");
+    for (int i = 0; i < 3; i++)
+        await_notice("WATCHDOG=1");
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(the_log_tells_figures_each_period)
 {
     PGconn *connection;
@@ -276,6 +286,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, a_second_int_ends_it_at_once);
     suite_add(suite, SUITE_OURS, 20, quit_ends_it_at_once);
     suite_add(suite, SUITE_OURS, 20, systemd_is_told_of_reloading_and_stopping);
+    suite_add(suite, SUITE_OURS, 20, systemd_hears_that_every_worker_lives);
     suite_add(suite, SUITE_SAME, 20, the_log_tells_figures_each_period);
     return suite_finish(suite);
 }

@@ -326,6 +326,26 @@ START_TEST(the_server_used_last_is_lent_next_or_in_turn)
 }
 END_TEST
 
+START_TEST(servers_opened_together_do_not_grow_old_together)
+{
+    struct pool *pool;
+
+    setup("server_lifetime = 1000\n");
+    pool = pools_get(&pools, &fake_kind, "a", "u", false);
+    for (int i = 0; i < 3; i++)
+        queue(pool, i);
+    settle();
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_le(clients[i].server->lifetime_us, 1000 * US_PER_S);
+        ck_assert_uint_ge(clients[i].server->lifetime_us, 900 * US_PER_S);
+        for (int j = 0; j < i; j++)
+            ck_assert_uint_ne(clients[i].server->lifetime_us, clients[j].server->lifetime_us);
+        pool_release(clients[i].server);
+    }
+    teardown();
+}
+END_TEST
+
 START_TEST(legal_moves_are_those_of_a_life)
 {
     ck_assert(server_state_may_follow(SERVER_CONNECTING, SERVER_LOGIN));
@@ -370,6 +390,7 @@ int main(void)
     tcase_add_test(tcase, failed_logins_are_told_and_back_off);
     tcase_add_test(tcase, a_long_back_off_refuses_at_once_with_the_servers_words);
     tcase_add_loop_test(tcase, the_server_used_last_is_lent_next_or_in_turn, 0, 2);
+    tcase_add_test(tcase, servers_opened_together_do_not_grow_old_together);
     tcase_add_test(tcase, legal_moves_are_those_of_a_life);
     tcase_add_test_raise_signal(tcase, an_illegal_move_stops_the_daemon, SIGABRT);
     srunner_set_fork_status(runner, CK_FORK);
