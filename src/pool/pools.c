@@ -125,6 +125,7 @@ static void pool_configure_postgres(struct pool *pool)
     settings->mode = conf_pool_mode(conf, database, user);
     if (pool->totals->variant == VARIANT_REPLICATION)
         settings->mode = POOL_MODE_SESSION;
+    settings->batch_lookups = conf_batch_lookups(conf, database);
     settings->size = conf_pool_size(conf, database, user);
     settings->size_min = database ? conf_min_pool_size(conf, database) : 0;
     if (settings->size_min > settings->size)
@@ -196,12 +197,11 @@ static void pool_replace_servers(struct pool *pool)
     pool->backoff_us = 0;
 }
 
-void pools_configure(struct pools *pools, const struct conf *conf, const struct tls *tls)
+void pools_configure(struct pools *pools, const struct conf *conf)
 {
     struct pool *pool, *following;
 
     pools->conf = conf;
-    pools->tls = tls;
     HASH_ITER(hh, pools->by_key, pool, following)
     {
         const struct conf_database *before = pool->database;

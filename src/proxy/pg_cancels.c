@@ -7,6 +7,7 @@
 
 #include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_lookups.h"
 #include "pg_loss.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -120,8 +121,9 @@ static void cancel_delivered(struct mail *mail, void *receiver)
         pg_server_cancel(client->server, &request->notice);
         return;
     }
-    if (client && client->state == PG_CLIENT_WAITING) {
+    if (client && (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_ASKED)) {
         counter_add(&client->pool->counters.cancel_count, 1);
+        pg_lookups_leave(client);
         pool_unwait(client->pool, &client->waiter);
         pg_loss_refuse(client, pg_error_row(PG_ERROR_CANCELLED));
     }

@@ -1,5 +1,6 @@
 #include "pg_client.h"
 #include "pg_cancels.h"
+#include "pg_lookups.h"
 #include "pg_loss.h"
 
 #include <stdio.h>
@@ -36,7 +37,10 @@ static const struct {
     [PG_CLIENT_IDLE] = {"idle", CLIENTS_IDLE,
                         BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_WAITING] = {"waiting", CLIENTS_WAITING,
-                           BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
+                           BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_ASKED) | BIT(PG_CLIENT_ACTIVE) |
+                               BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_ASKED] = {"asked", CLIENTS_ACTIVE,
+                         BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_ACTIVE] = {"active", CLIENTS_ACTIVE, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_CLOSED] = {"closed", CLIENTS_LOGIN, 0},
 };
@@ -128,6 +132,15 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
     case PG_CLIENT_WAITING:
         *why = PG_ERROR_QUERY_WAIT_TIMEOUT;
         limit_us = settings->query_wait_timeout_us;
+        break;
+    case PG_CLIENT_ASKED:
+        *why = PG_ERROR_QUERY_TIMEOUT;
+        limit_us = settings->query_timeout_us;
+        if (settings->transaction_timeout_us &&
+            (!limit_us || settings->transaction_timeout_us < limit_us)) {
+            *why = PG_ERROR_TRANSACTION_TIMEOUT;
+            limit_us = settings->transaction_timeout_us;
+        }
         break;
     case PG_CLIENT_ACTIVE:
         if (client->overdue) {
@@ -229,6 +242,7 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
     switch (why) {
     case PG_ERROR_QUERY_WAIT_TIMEOUT:
         counter_add(&counters->wait_timeouts, 1);
+        pg_lookups_leave(client);
         pool_unwait(client->pool, &client->waiter);
         pg_loss_refuse(client, failure);
         return;
@@ -243,6 +257,11 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
         if (why == PG_ERROR_CLIENT_IDLE_TIMEOUT)
             counter_add(&counters->client_idle_timeouts, 1);
         pg_client_close_failed(client, failure);
+        return;
+    }
+    if (client->key) {
+        pg_lookups_leave(client);
+        pg_loss_refuse(client, failure);
         return;
     }
     client_stop_statement(client, why);
@@ -277,6 +296,7 @@ static void client_ready(struct stream *stream, unsigned what)
         return;
     case PG_CLIENT_WELCOME:
     case PG_CLIENT_WAITING:
+    case PG_CLIENT_ASKED:
     case PG_CLIENT_IDLE:
         pg_requests_run(client);
         return;
@@ -370,6 +390,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
     if (worker->conf->log_disconnections && reason)
         pg_client_log(client, LOG_LEVEL_INFO, "closing because: %s (age=%llus)", reason,
                       (unsigned long long)(age_us / US_PER_S));
+    pg_lookups_leave(client);
     client_drop_server(client);
     if (client->pool) {
         pool_unwait(client->pool, &client->waiter);
@@ -409,6 +430,7 @@ void pg_client_tell(struct pg_client *client, const char *severity,
 
 void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure)
 {
+    pg_lookups_leave(client);
     pg_client_tell(client, "FATAL", failure);
     stream_flush(&client->stream);
     if (client->worker->conf->log_pooler_errors)

@@ -5,6 +5,7 @@
  *     pg_requests.c  what it sends, on its way to a server
  *     pg_statements.c its named prepared statements
  *     pg_replies.c   what the server sends, on its way back
+ *     pg_lookups.c   lookups of many clients, asked together
  *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
  *     pg_cancels.c   cancel requests
  *     pg_console.c   those who want the console, on their way there
@@ -40,6 +41,7 @@ enum pg_client_state {
     PG_CLIENT_WELCOME,    /* it waits for a server to learn parameters from */
     PG_CLIENT_IDLE,       /* between transactions: no server */
     PG_CLIENT_WAITING,    /* in the queue of its pool; its request is kept in `in` */
+    PG_CLIENT_ASKED,      /* its lookup is on its way with others' (pg_lookups.h) */
     PG_CLIENT_ACTIVE,     /* it has a server */
     PG_CLIENT_CLOSED,
     PG_CLIENT_STATE_COUNT
@@ -72,6 +74,7 @@ struct pg_client {
     struct pg_server *server;         /* WELCOME and ACTIVE: leased */
     struct params *params;            /* what its session has set */
     struct pg_statements *statements; /* that it has named; NULL before the first */
+    struct pg_key *key;               /* of its lookup, while that waits or is on its way */
     struct pg_client_login *login;
     struct pool_failure *lost; /* why its transaction is gone; it has not been told yet */
     union {
@@ -161,6 +164,9 @@ void pg_requests_run(struct pg_client *client);
 
 /* pg_replies.c: likewise what its server sends. */
 void pg_replies_run(struct pg_client *client);
+
+/* What an ErrorResponse says; true when the server ends with it. */
+bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length);
 
 /* True when the server may go back to its pool; gives it back. */
 bool pg_replies_lease_over(const struct pg_client *client);

@@ -26,7 +26,8 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
 {
     uint8_t type;
 
-    ensure(client->state == PG_CLIENT_WAITING && buffer_length(&client->in) > 0);
+    ensure((client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_ASKED) &&
+           buffer_length(&client->in) > 0);
     if (client->worker->conf->log_pooler_errors)
         pg_client_log(client, LOG_LEVEL_WARNING, "pooler error: %s", failure->message);
     pg_client_move(client, PG_CLIENT_IDLE);

@@ -46,19 +46,12 @@ void pg_replies_end_lease(struct pg_client *client)
         stream_again(&client->stream);
 }
 
-static void failure_from(struct pool_failure *failure, const uint8_t *body, size_t length)
+bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length)
 {
     struct pg_error error;
 
     pg_error_parse(body, length, &error);
     pool_failure_from(failure, &error, "XX000");
-}
-
-static bool error_is_fatal(const uint8_t *body, size_t length)
-{
-    struct pg_error error;
-
-    pg_error_parse(body, length, &error);
     return strcmp(error.severity, "FATAL") == 0 || strcmp(error.severity, "PANIC") == 0;
 }
 
@@ -126,10 +119,8 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
 {
     struct pg_server *pg = client->server;
 
-    if (error_is_fatal(body, length)) {
-        failure_from(failure, body, length);
+    if (pg_replies_failure(failure, body, length))
         return VERDICT_LOST;
-    }
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
         bool told =
             pg_repeat_error(client, body, length) || pg_statements_error(client, body, length);
@@ -144,7 +135,6 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
     }
     /* Our own SETs failed, so what the client sent behind them ran with other parameters than its
      * own. */
-    failure_from(failure, body, length);
     return VERDICT_LOST;
 }
 
@@ -288,7 +278,7 @@ static void replies_server_gone(struct pg_client *client)
 
     if (client->server->base.stream.error)
         snprintf(failure.detail, sizeof(failure.detail), "%s",
-                 stream_why(&client->server->base.stream));
+                 strerror(client->server->base.stream.error));
     replies_lost(client, &failure);
 }
 
@@ -314,7 +304,7 @@ static bool replies_to_welcome(struct pg_client *client, const uint8_t *bytes, s
             break;
         at += 1 + (size_t)body;
         if (type == PG_ERROR) {
-            failure_from(&failure, fields, body - 4);
+            pg_replies_failure(&failure, fields, body - 4);
             pg_pipeline_reply(&pg->pipeline, type);
             pg_server_keep(pg, bytes + at, length - at);
             pg_client_close_failed(client, &failure);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_lookups.h"
 #include "pg_loss.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
@@ -264,6 +265,13 @@ static bool requests_may_close(const struct pg_client *client, uint8_t type)
            (type == PG_QUERY && client->worker->conf->disable_pqexec);
 }
 
+/* What is left is a lookup that may wait with others' for a server. */
+static bool requests_lookup(struct pg_client *client, const uint8_t *bytes, size_t left)
+{
+    return client->state == PG_CLIENT_IDLE && client->ignoring == IGNORE_NOTHING && !client->lost &&
+           client->aborted == ABORTED_NOT && pg_lookups_take(client, bytes, left);
+}
+
 /* Walks what was read. Returns how many bytes are done with; the rest is kept. -1: the client is
  * not here any more. */
 static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -304,6 +312,8 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             requests_forward(client, bytes + span, at - span);
             span = at;
         }
+        if (requests_lookup(client, bytes + at, left))
+            break;
         verdict =
             requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body);
         if (verdict == VERDICT_GONE)
@@ -347,7 +357,7 @@ static bool requests_blocked(const struct pg_client *client)
 
 static void requests_ended(struct pg_client *client)
 {
-    pg_client_close(client, client->stream.error ? stream_why(&client->stream)
+    pg_client_close(client, client->stream.error ? strerror(client->stream.error)
                                                  : "client unexpected eof");
 }
 
@@ -386,7 +396,8 @@ void pg_requests_run(struct pg_client *client)
     struct loop *loop = &client->worker->loop;
     int64_t turns = pg_client_turns(client);
 
-    if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_WELCOME) {
+    if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_ASKED ||
+        client->state == PG_CLIENT_WELCOME) {
         requests_look_for_end(client);
         return;
     }

@@ -67,7 +67,6 @@ void survey_addresses(struct survey_peer *row, const struct stream *stream)
     socklen_t peer_size = sizeof(peer);
 
     row->fd = stream->fd;
-    stream_tls_text(stream, row->tls);
     row->out_bytes = stream_pending(stream);
     if (stream->fd > 0 && getsockname(stream->fd, (struct sockaddr *)&local, &size) == 0)
         row->local = address_from((const struct sockaddr *)&local);
@@ -92,7 +91,7 @@ static const char *client_state(const struct pg_client *client)
         [PG_CLIENT_LOGIN] = "login",     [PG_CLIENT_MOVING] = "login",
         [PG_CLIENT_WELCOME] = "login",   [PG_CLIENT_IDLE] = "idle",
         [PG_CLIENT_WAITING] = "waiting", [PG_CLIENT_ACTIVE] = "active",
-        [PG_CLIENT_CLOSED] = "closed",
+        [PG_CLIENT_ASKED] = "active",    [PG_CLIENT_CLOSED] = "closed",
     };
 
     return names[client->state];
@@ -147,7 +146,8 @@ static void survey_waiting(struct survey_part *part, const struct worker *worker
 static void survey_server(struct survey_peer *row, struct server *server)
 {
     const struct pg_server *pg = pg_server_of(server);
-    const struct pg_client *client = server->state == SERVER_LEASED ? server->holder : NULL;
+    const struct pg_client *client =
+        server->holder_ready == pg_server_holder_ready ? server->holder : NULL;
 
     row->id = server->id;
     if (client) {

@@ -35,7 +35,6 @@ struct pg_server {
     struct pg_login *login;      /* while connecting and logging in */
     struct pg_cancel *cancel;    /* a cancel request is under way: not to be lent before it ends */
     uint32_t process_id, secret; /* BackendKeyData */
-    char *host;                  /* with TLS: what its certificate was compared with */
     char question_error[6];      /* SQLSTATE of what the question led to; "" = none */
 };
 

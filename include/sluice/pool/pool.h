@@ -27,6 +27,7 @@
 /* The settings that decide, resolved for this pool from the worker's present conf. */
 struct pool_settings {
     enum pool_mode mode;
+    enum batch_lookups batch_lookups;
     int64_t size, size_min, size_reserve, waiting_max;
     uint8_t priority;
     uint64_t reserve_timeout_us, lifetime_us, idle_timeout_us;
@@ -44,7 +45,6 @@ struct pools {
     struct registry *registry;
     struct resolver *resolver;
     const struct conf *conf; /* the worker's; changed by pools_configure() */
-    const struct tls *tls;   /* likewise */
     struct pool *by_key;     /* hash */
     struct params_set params;
     struct list cancels; /* cancel requests under way; struct pg_cancel */
@@ -89,13 +89,13 @@ struct pool {
     size_t next_host;
     uint64_t used_us;     /* last time that a client was here */
     int64_t survey_index; /* its place in the survey that is being taken */
-
-    /* Redis: what logs us in, as the last client that proved it said; and what the proxy keeps for
-     * its shared connections, with who releases that at the pool's end. */
-    char *password;
-    struct redis_shared *shared;
+    /* What the proxy keeps here, and what frees it at the pool's end. */
+    union {
+        struct redis_shared *shared;
+        struct pg_lookups *lookups;
+    };
     void (*shared_free)(struct pool *pool);
-
+    char *password; /* Redis: that the last client proved; logs us in */
     struct counters counters;
     struct latencies latencies;
 };
@@ -114,7 +114,7 @@ void pools_close(struct pools *pools);
 void pools_fini(struct pools *pools);
 
 /* Takes up a new conf: settings, limits, and servers that must be replaced. */
-void pools_configure(struct pools *pools, const struct conf *conf, const struct tls *tls);
+void pools_configure(struct pools *pools, const struct conf *conf);
 
 /* Any thread: has the worker look again at who waits and what is idle in all its parts. */
 void pools_nudge(struct pools *pools);

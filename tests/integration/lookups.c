@@ -1,0 +1,339 @@
+/* Lookups of many clients asked together: every client gets what it would have got alone. */
+#include "lookups_crowd.h"
+
+START_TEST(lookups_that_wait_together_are_asked_together)
+{
+    start("");
+    introduce(LOOKUP);
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, LOOKUP, text("%d", i + 1));
+    settle();
+    release();
+    for (int i = 0; i < CROWD; i++)
+        answers(i, thing(i + 1));
+    ck_assert_int_eq(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_lookup_that_waits_alone_goes_unchanged)
+{
+    start("");
+    introduce(LOOKUP);
+    hold();
+    ask(0, LOOKUP, "7");
+    settle();
+    release();
+    answers(0, thing(7));
+    ask(0, LOOKUP, "8");
+    answers(0, thing(8));
+    ck_assert_int_eq(batches(), 0);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_key_may_be_missing_null_or_asked_twice)
+{
+    static const char *const keys[CROWD] = {"1", NULL, "1", "-5", "100", "101", "1", "2"};
+
+    start("");
+    introduce(LOOKUP);
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, LOOKUP, keys[i]);
+    settle();
+    release();
+    for (int i = 0; i < CROWD; i++) {
+        bool found = keys[i] && atoi(keys[i]) > 0 && atoi(keys[i]) <= 100;
+
+        answers(i, found ? thing(atoi(keys[i])) : "1 2 T(id,name) C(SELECT 0) Z(I)");
+    }
+    ck_assert_int_eq(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(named_statements_are_asked_together_described_or_not)
+{
+    start("");
+    for (int i = 0; i < CROWD; i++) {
+        client_send(&crowd[i], put_sync(put_parse(put_new(), text("mine%d", i), LOOKUP)));
+        answers(i, "1 Z(I)");
+    }
+    for (int round = 0; round < 2; round++) {
+        hold();
+        for (int i = 0; i < CROWD; i++) {
+            const char *name = text("mine%d", i);
+            struct packet *packet = put_new();
+
+            if (i % 4 == 1)
+                put_describe(packet, 'S', name);
+            put_bind(packet, "", name, text("%d", i + 1));
+            if (i % 4 == 2)
+                put_describe(packet, 'P', "");
+            client_send(&crowd[i], put_sync(put_execute(packet, "", 0)));
+        }
+        settle();
+        release();
+        for (int i = 0; i < CROWD; i++)
+            answers(i, text("%s2 %sD(%d,thing %d) C(SELECT 1) Z(I)",
+                            i % 4 == 1 ? "t(1) T(id,name) " : "", i % 4 == 2 ? "T(id,name) " : "",
+                            i + 1, i + 1));
+    }
+    ck_assert_int_ge(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(many_rows_keep_their_order_and_limit)
+{
+    static const char sql[] = "SELECT id FROM things WHERE id > $1::int ORDER BY id DESC LIMIT 3";
+
+    start("");
+    introduce(sql);
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, sql, text("%d", 92 + i));
+    settle();
+    release();
+    for (int i = 0; i < CROWD; i++)
+        answers(i, text("1 2 T(id) %s%s%sC(SELECT %d) Z(I)", i < 8 ? "D(100) " : "",
+                        i < 7 ? "D(99) " : "", i < 6 ? "D(98) " : "",
+                        i < 6    ? 3
+                        : i == 6 ? 2
+                                 : 1));
+    ck_assert_int_eq(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(an_error_is_only_the_client_s_whose_key_it_is)
+{
+    static const char sql[] = "SELECT id, 100 / (id - 5) AS n FROM things WHERE id = $1";
+
+    start("");
+    introduce(sql);
+    for (int round = 0; round < 3; round++) {
+        hold();
+        for (int i = 0; i < CROWD; i++)
+            ask(i, sql, i == 3 && round == 2 ? "five" : text("%d", i + 2));
+        settle();
+        release();
+        for (int i = 0; i < CROWD; i++) {
+            if (i != 3)
+                answers(i, text("1 2 T(id,n) D(%d,%d) C(SELECT 1) Z(I)", i + 2, 100 / (i - 3)));
+            else if (round < 2)
+                answers(i, "1 2 T(id,n) E(22012 division by zero) Z(I)");
+            else
+                answers(i, "1 E(22P02 invalid input syntax for type integer: \"five\") Z(I)");
+        }
+    }
+    ck_assert_int_ge(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* --- what must not be joined --- */
+
+START_TEST(clients_with_other_session_parameters_get_their_own)
+{
+    static const char sql[] = "SELECT timestamptz '2024-06-01 12:00+00' AS t FROM things "
+                              "WHERE id = $1";
+    static const char *const zones[] = {"UTC", "Asia/Tokyo", "UTC", "Asia/Tokyo"};
+    struct client others[4];
+
+    start("");
+    for (int i = 0; i < 4; i++) {
+        client_open(&others[i], &sluice);
+        client_send(&others[i], put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database",
+                                            "p", "timezone", zones[i], NULL));
+        client_answer(&others[i]);
+        for (int round = 0; round < 2; round++) {
+            client_send(&others[i], lookup(sql, "1"));
+            client_answer(&others[i]);
+        }
+    }
+    hold();
+    for (int i = 0; i < 4; i++)
+        client_send(&others[i], lookup(sql, "1"));
+    settle();
+    release();
+    for (int i = 0; i < 4; i++)
+        ck_assert_str_eq(client_answer(&others[i]),
+                         text("1 2 T(t) D(%s) C(SELECT 1) Z(I)",
+                              i % 2 ? "2024-06-01 21:00:00+09" : "2024-06-01 12:00:00+00"));
+    ck_assert_int_eq(batches(), 2);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_lookup_in_a_transaction_stays_in_it)
+{
+    start("");
+    introduce(LOOKUP);
+    ck_assert_str_eq(client_query(&crowd[0], "BEGIN"), "C(BEGIN) Z(T)");
+    ck_assert_str_eq(client_query(&crowd[0], "UPDATE things SET name = 'mine' WHERE id = 1"),
+                     "C(UPDATE 1) Z(T)");
+    for (int i = 1; i < CROWD; i++)
+        ask(i, LOOKUP, "1");
+    ask(0, LOOKUP, "1");
+    answers(0, "1 2 T(id,name) D(1,mine) C(SELECT 1) Z(T)");
+    ck_assert_str_eq(client_query(&crowd[0], "ROLLBACK"), "C(ROLLBACK) Z(I)");
+    for (int i = 1; i < CROWD; i++)
+        answers(i, thing(1));
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(requests_of_one_client_keep_their_order)
+{
+    start("");
+    introduce(LOOKUP);
+    hold();
+    for (int i = 0; i < CROWD; i++) {
+        struct packet *packet = put_sync(put_extended(put_new(), LOOKUP, "1"));
+
+        if (i % 2)
+            client_send(&crowd[i], put_query(put_sync(put_extended(packet, LOOKUP, "2")), ""));
+        else
+            client_send(&crowd[i], packet);
+    }
+    settle();
+    for (int i = 0; i < CROWD; i += 2) /* behind what waits already */
+        client_send(&crowd[i], put_query(put_sync(put_extended(put_new(), LOOKUP, "2")), ""));
+    settle();
+    release();
+    for (int i = 0; i < CROWD; i++) {
+        answers(i, thing(1));
+        answers(i, thing(2));
+        answers(i, "I Z(I)");
+    }
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* --- tables that change --- */
+
+static void ask_all(const char *sql)
+{
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, sql, "1");
+    settle();
+    release();
+}
+
+START_TEST(a_changed_table_is_seen_as_it_would_be_alone)
+{
+    static const char sql[] = "SELECT * FROM things WHERE id = $1";
+    static const struct {
+        const char *change, *answer;
+    } changes[] = {
+        {"SELECT 1", "1 2 T(id,name,big) D(1,thing 1,null) C(SELECT 1) Z(I)"},
+        {"ALTER TABLE things ADD more int DEFAULT 5",
+         "1 2 T(id,name,big,more) D(1,thing 1,null,5) C(SELECT 1) Z(I)"},
+        {"ALTER TABLE things DROP big", "1 2 T(id,name,more) D(1,thing 1,5) C(SELECT 1) Z(I)"},
+        {"ALTER TABLE things ALTER more TYPE numeric(5,2)",
+         "1 2 T(id,name,more) D(1,thing 1,5.00) C(SELECT 1) Z(I)"},
+        {"ALTER TABLE things RENAME more TO less",
+         "1 2 T(id,name,less) D(1,thing 1,5.00) C(SELECT 1) Z(I)"},
+        {"DROP TABLE things", "E(42P01 relation \"things\" does not exist) Z(I)"},
+        {"CREATE TABLE things (id int8, other text); INSERT INTO things VALUES (1, 'new');"
+         "GRANT ALL ON things TO PUBLIC",
+         "1 2 T(id,other) D(1,new) C(SELECT 1) Z(I)"},
+    };
+
+    start("");
+    introduce(sql);
+    ask_all(sql);
+    for (int i = 0; i < CROWD; i++)
+        answers(i, changes[0].answer);
+    for (size_t step = 0; step < sizeof(changes) / sizeof(changes[0]); step++) {
+        postgres_value(sluice.postgres, "%s", changes[step].change);
+        for (int round = 0; round < 2; round++) {
+            ask_all(sql);
+            for (int i = 0; i < CROWD; i++)
+                answers(i, changes[step].answer);
+        }
+    }
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_statement_deallocated_unseen_is_prepared_again)
+{
+    start("");
+    introduce(LOOKUP);
+    for (int round = 0; round < 3; round++) {
+        ask_all(LOOKUP);
+        for (int i = 0; i < CROWD; i++)
+            answers(i, thing(1));
+        client_query(&holder, "DO 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'");
+    }
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* --- read your writes --- */
+
+enum { PAIRS = 16, ROUNDS = 6250 };
+
+START_TEST(what_was_acknowledged_is_seen)
+{
+    static const char sql[] = "SELECT n FROM counts WHERE id = $1";
+    struct client writers[PAIRS], readers[PAIRS];
+    int seen = 0;
+
+    start("");
+    postgres_value(sluice.postgres,
+                   "CREATE TABLE counts (id int PRIMARY KEY, n int) WITH (fillfactor = 10);"
+                   "INSERT INTO counts SELECT i, 0 FROM generate_series(1, %d) i;"
+                   "GRANT ALL ON counts TO PUBLIC",
+                   PAIRS);
+    sluice_rewrite(&sluice,
+                   .databases = "p = {server} pool_size=3 user=bench password=bench "
+                                "batch_lookups=auto\nq = {server}\n",
+                   .settings = "pool_mode = transaction\nworkers = 1\n");
+    ck_assert(sluice_reload(&sluice));
+    for (int i = 0; i < PAIRS; i++) {
+        client_login(&writers[i], &sluice, "user1", "p");
+        client_login(&readers[i], &sluice, "user1", "p");
+    }
+    for (int round = 1; round <= ROUNDS; round++) {
+        for (int i = 0; i < PAIRS; i++)
+            client_send(
+                &writers[i],
+                put_query(put_new(), text("UPDATE counts SET n = %d WHERE id = %d", round, i + 1)));
+        for (int i = 0; i < PAIRS; i++) {
+            ck_assert_str_eq(client_answer(&writers[i]), "C(UPDATE 1) Z(I)");
+            client_send(&readers[i], lookup(sql, text("%d", i + 1)));
+        }
+        for (int i = 0; i < PAIRS; i++, seen++)
+            ck_assert_str_eq(client_answer(&readers[i]),
+                             text("1 2 T(n) D(%d) C(SELECT 1) Z(I)", round));
+    }
+    ck_assert_int_eq(seen, 100000);
+    ck_assert_int_gt(batches(), 0);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lookups");
+
+    suite_add(suite, SUITE_OURS, 20, lookups_that_wait_together_are_asked_together);
+    suite_add(suite, SUITE_OURS, 20, a_lookup_that_waits_alone_goes_unchanged);
+    suite_add(suite, SUITE_OURS, 20, a_key_may_be_missing_null_or_asked_twice);
+    suite_add(suite, SUITE_OURS, 20, named_statements_are_asked_together_described_or_not);
+    suite_add(suite, SUITE_OURS, 20, many_rows_keep_their_order_and_limit);
+    suite_add(suite, SUITE_OURS, 20, an_error_is_only_the_client_s_whose_key_it_is);
+    suite_add(suite, SUITE_OURS, 20, clients_with_other_session_parameters_get_their_own);
+    suite_add(suite, SUITE_OURS, 20, a_lookup_in_a_transaction_stays_in_it);
+    suite_add(suite, SUITE_OURS, 20, requests_of_one_client_keep_their_order);
+    suite_add(suite, SUITE_OURS, 30, a_changed_table_is_seen_as_it_would_be_alone);
+    suite_add(suite, SUITE_OURS, 20, a_statement_deallocated_unseen_is_prepared_again);
+    suite_add(suite, SUITE_OURS, 240, what_was_acknowledged_is_seen);
+    return suite_finish(suite);
+}

@@ -1,0 +1,108 @@
+/* lookups_crowd: what the tests of lookups share: one server behind database p, a client that can
+ * hold it, and a crowd that asks lookups meanwhile. */
+#ifndef TESTS_LOOKUPS_CROWD_H
+#define TESTS_LOOKUPS_CROWD_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/client.h"
+#include "harness/postgres.h"
+#include "harness/sluice.h"
+#include "harness/suite.h"
+
+enum { CROWD = 8 };
+
+#define LOOKUP "SELECT id, name FROM things WHERE id = $1"
+
+static struct sluice sluice;
+static struct client ping, holder, crowd[CROWD];
+
+static inline void things_create(void)
+{
+    postgres_value(postgres_shared(),
+                   "CREATE TABLE things (id int PRIMARY KEY, name text, big text);"
+                   "INSERT INTO things SELECT i, 'thing ' || i FROM generate_series(1, 100) i;"
+                   "GRANT ALL ON things TO PUBLIC");
+}
+
+/* One server behind p, where lookups are batched; q leads past its queue, and batches nothing. */
+static inline void start(const char *settings)
+{
+    things_create();
+    sluice_start(&sluice,
+                 .databases = "p = {server} pool_size=1 user=bench password=bench "
+                              "batch_lookups=auto\n"
+                              "q = {server} user=bench password=bench\n",
+                 .settings = text("pool_mode = transaction\nworkers = 1\n%s", settings));
+    client_login(&ping, &sluice, "user4", "q");
+    client_login(&holder, &sluice, "user1", "p");
+    for (int i = 0; i < CROWD; i++)
+        client_login(&crowd[i], &sluice, "user1", "p");
+}
+
+/* When this returns, the pooler has read what was sent to it before. */
+static inline void settle(void)
+{
+    for (int i = 0; i < 2; i++)
+        ck_assert_str_eq(client_query(&ping, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(I)");
+}
+
+static inline void hold(void)
+{
+    ck_assert_str_eq(client_query(&holder, "BEGIN"), "C(BEGIN) Z(T)");
+}
+
+static inline void release(void)
+{
+    ck_assert_str_eq(client_query(&holder, "COMMIT"), "C(COMMIT) Z(I)");
+}
+
+/* key NULL: a NULL. */
+static inline struct packet *lookup(const char *sql, const char *key)
+{
+    static const unsigned char null[] = {0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0};
+
+    if (key)
+        return put_sync(put_extended(put_new(), sql, key));
+    return put_sync(put_execute(
+        put_describe(put_message(put_parse(put_new(), "", sql), 'B', null, sizeof(null)), 'P', ""),
+        "", 0));
+}
+
+static inline void ask(int i, const char *sql, const char *key)
+{
+    client_send(&crowd[i], lookup(sql, key));
+}
+
+/* A statement has to come twice before it is looked at. */
+static inline void introduce(const char *sql)
+{
+    for (int i = 0; i < 2; i++) {
+        client_send(&holder, lookup(sql, "1"));
+        client_answer(&holder);
+    }
+}
+
+/* How often the server behind p has executed a batch so far. */
+static inline int batches(void)
+{
+    const char *answer =
+        client_query(&holder, "SELECT coalesce(sum(generic_plans + custom_plans), 0) AS n "
+                              "FROM pg_prepared_statements WHERE statement LIKE '%_sluice_ord%'");
+
+    ck_assert_ptr_nonnull(strstr(answer, "D("));
+    return atoi(strstr(answer, "D(") + 2);
+}
+
+static inline void answers(int i, const char *expected)
+{
+    ck_assert_str_eq(client_answer(&crowd[i]), expected);
+}
+
+static inline const char *thing(int id)
+{
+    return text("1 2 T(id,name) D(%d,thing %d) C(SELECT 1) Z(I)", id, id);
+}
+
+#endif
