@@ -211,12 +211,13 @@ static void history_surveyed(struct survey *survey)
     timer_set(loop, &history->timer, history->step_us + HISTORY_STEP_US);
 }
 
+/* Surveying the slowest statements has workers forget old ones. */
 static void history_due(struct timer *timer)
 {
     struct history *history = container_of(timer, struct history, timer);
 
-    history->survey =
-        survey_take(history->admin->host.process, SURVEY_POOLS, history_surveyed, history);
+    history->survey = survey_take(history->admin->host.process, SURVEY_POOLS | SURVEY_SLOWEST,
+                                  history_surveyed, history);
 }
 
 void history_init(struct history *history, struct admin *admin)

@@ -123,6 +123,40 @@ static json_t *history_waiting(const struct survey *survey)
     return rows;
 }
 
+static int slow_compare(const void *a, const void *b)
+{
+    const struct slow_statement *one = *(const struct slow_statement *const *)a;
+    const struct slow_statement *other = *(const struct slow_statement *const *)b;
+
+    return (one->run_us < other->run_us) - (one->run_us > other->run_us);
+}
+
+/* The slowest statements, over all workers. */
+static json_t *history_slowest(const struct survey *survey)
+{
+    const struct slow_statement *all[SLOWEST_MAX * WORKERS_MAX];
+    json_t *rows = json_array();
+    size_t count = 0;
+
+    for (unsigned i = 0; i < survey->part_count; i++)
+        for (size_t j = 0; j < survey->parts[i].slowest_count; j++)
+            all[count++] = &survey->parts[i].slowest[j];
+    qsort(all, count, sizeof(all[0]), slow_compare);
+    for (size_t i = 0; i < count && i < SLOWEST_MAX; i++) {
+        uint64_t ago_us = survey->now_us > all[i]->at_us ? survey->now_us - all[i]->at_us : 0;
+        json_t *row = json_object();
+
+        json_object_set_new(row, "database", text_or_null(all[i]->database));
+        json_object_set_new(row, "user", text_or_null(all[i]->user));
+        json_object_set_new(row, "text", text_or_null(all[i]->text));
+        json_object_set_new(row, "run_us", json_integer((json_int_t)all[i]->run_us));
+        json_object_set_new(row, "wait_us", json_integer((json_int_t)all[i]->wait_us));
+        json_object_set_new(row, "ago_seconds", json_integer((json_int_t)(ago_us / US_PER_S)));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
 void page_history(FILE *page, const struct show_source *source)
 {
     const struct admin *admin = source->admin;
@@ -143,6 +177,7 @@ void page_history(FILE *page, const struct show_source *source)
     json_object_set_new(all, "points", json_integer(HISTORY_POINTS));
     json_object_set_new(all, "pools", pools);
     json_object_set_new(all, "waiting", history_waiting(source->survey));
+    json_object_set_new(all, "statements", history_slowest(source->survey));
     ensure(json_dumpf(all, page, JSON_COMPACT) == 0);
     fputc('\n', page);
     json_decref(all);

@@ -25,6 +25,7 @@ const struct show *const shows[] = {
     &show_servers,
     &show_sockets,
     &show_state,
+    &show_statements,
     &show_stats,
     &show_stats_averages,
     &show_stats_totals,

@@ -210,6 +210,7 @@ static void server_free(struct server *server)
     buffer_clear(&pg->in, &pools->loop->buffers);
     params_drop(&pools->params, pg->params);
     params_drop(&pools->params, pg->initial);
+    free(pg->timing);
     free(pg);
 }
 

@@ -91,6 +91,7 @@ struct pg_client {
     uint64_t connected_us;
     uint64_t request_us; /* when the present request, wait or idle time began */
     uint64_t transaction_us;
+    uint64_t waited_us; /* for the server that it has, until pg_timing took note */
     uint32_t body_left;    /* of a message that is passed on, or skipped, in pieces */
     uint32_t slot, secret; /* its cancel key */
     struct address from;

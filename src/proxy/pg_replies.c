@@ -5,6 +5,7 @@
 #include "pg_client.h"
 #include "pg_loss.h"
 #include "pg_repeat.h"
+#include "pg_timing.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
 
@@ -73,6 +74,7 @@ static void replies_count(struct pg_client *client)
     counter_add(&counters->query_count, 1);
     counter_add(&counters->query_time, now_us - client->request_us);
     latency_add(latencies, LATENCY_query, now_us - client->request_us);
+    pg_timing_end(client, now_us - client->request_us);
     client->request_us = now_us;
     if (pg->status == 'I') {
         counter_add(&counters->xact_count, 1);
@@ -125,6 +127,7 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         bool told =
             pg_repeat_error(client, body, length) || pg_statements_error(client, body, length);
 
+        pg_timing_error(client);
         pg_statements_settle(client);
         if (told)
             return VERDICT_SWALLOW;
@@ -150,8 +153,11 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         return replies_error(client, body, length, failure);
     verdict = pg_pipeline_reply(&pg->pipeline, type);
     pg_statements_settle(client);
-    if (type == PG_COMMAND_COMPLETE)
+    if (type == PG_COMMAND_COMPLETE) {
         pg_statements_command(client, body, length);
+        if (verdict == PG_PASS)
+            pg_timing_command(client, body, length);
+    }
     if (type == PG_PARAMETER_STATUS) {
         if (!pg_server_parameter(pg, body, length))
             verdict = PG_UNEXPECTED;

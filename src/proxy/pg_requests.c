@@ -7,6 +7,7 @@
 #include "pg_client.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_timing.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
 
@@ -61,6 +62,7 @@ static void requests_attach(struct pg_client *client, struct server *server)
     server->holder_ready = pg_server_holder_ready;
     pg_client_move(client, PG_CLIENT_ACTIVE);
     client->request_us = client->transaction_us = loop_now_us(&client->worker->loop);
+    pg_timing_attach(client);
     requests_set_params(client);
 }
 
@@ -69,7 +71,8 @@ static void requests_granted(struct waiter *waiter, struct server *server)
     struct pg_client *client = container_of(waiter, struct pg_client, waiter);
     struct counters *counters = &client->pool->counters;
 
-    counter_add(&counters->wait_time, loop_now_us(&client->worker->loop) - waiter->since_us);
+    client->waited_us = loop_now_us(&client->worker->loop) - waiter->since_us;
+    counter_add(&counters->wait_time, client->waited_us);
     if (client->state == PG_CLIENT_WELCOME) {
         pg_welcome_granted(client, server);
         return;
@@ -193,6 +196,7 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
         if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
             client->watch_due = true;
     }
+    pg_timing_message(client, type, body, have);
     if (verdict == VERDICT_PASS) {
         pg_pipeline_sent(&pg->pipeline, type, false);
         pg_statements_passed(client, type, body, have, length);

@@ -5,6 +5,7 @@
 
 #include "pg_client.h"
 #include "sluice/base/memory.h"
+#include "statement_stats.h"
 #include "survey_parts.h"
 
 static void survey_answered(struct mail *mail, void *receiver)
@@ -209,6 +210,10 @@ static void survey_delivered(struct mail *mail, void *receiver)
         survey_waiting(part, worker);
     if (part->survey->wanted & SURVEY_SERVERS)
         survey_servers(part, &worker->pools);
+    if (part->survey->wanted & SURVEY_SLOWEST)
+        survey_slowest(part, &worker->timings, loop_now_us(&worker->loop));
+    if (part->survey->wanted & SURVEY_STATEMENTS)
+        survey_statements(part, &worker->timings);
     mail->deliver = survey_answered;
     mailbox_send(worker->process->main_mailbox, mail);
 }
@@ -241,6 +246,17 @@ static void pools_free(struct survey_pool *pools, size_t count)
     free(pools);
 }
 
+static void statements_free(struct survey_statement *statements, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(statements[i].database);
+        free(statements[i].user);
+        free(statements[i].text);
+        histogram_fini(&statements[i].runs);
+    }
+    free(statements);
+}
+
 void survey_free(struct survey *survey)
 {
     for (unsigned i = 0; i < survey->part_count; i++) {
@@ -252,6 +268,8 @@ void survey_free(struct survey *survey)
         free(part->servers);
         free(part->redis_clients);
         free(part->redis_servers);
+        free(part->slowest);
+        statements_free(part->statements, part->statement_count);
     }
     free(survey);
 }

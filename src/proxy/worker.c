@@ -10,6 +10,7 @@
 #include "pg_client.h"
 #include "pg_cancels.h"
 #include "redis_client.h"
+#include "statement_stats.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 
@@ -126,6 +127,7 @@ static void worker_init(struct worker *worker, struct process *process, unsigned
         list_init(&worker->clients[kind]);
     list_init(&worker->redis_clients);
     list_init(&worker->redis_unflushed);
+    list_init(&worker->timings.by_use);
     worker->drained.deliver = drained_delivered;
     worker->pools.loop = &worker->loop;
     worker->pools.mailbox = &worker->mailbox;
@@ -187,6 +189,7 @@ static void worker_fini(struct worker *worker)
 {
     pools_fini(&worker->pools);
     verifier_cache_clear(worker);
+    statement_timings_fini(&worker->timings);
     free(worker->slots);
     mailbox_fini(&worker->mailbox);
     loop_fini(&worker->loop);

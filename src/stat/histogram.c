@@ -43,6 +43,19 @@ void histogram_collect(const struct histogram *histogram, struct histogram_value
         values->max = max;
 }
 
+void histogram_copy(struct histogram *copy, const struct histogram *histogram)
+{
+    for (unsigned i = 0; i < HISTOGRAM_GROUPS; i++) {
+        const struct histogram_group *group =
+            atomic_load_explicit(&histogram->groups[i], memory_order_relaxed);
+
+        if (group)
+            memcpy(histogram_grow(copy, i), group, sizeof(*group));
+    }
+    atomic_store(&copy->sum, atomic_load_explicit(&histogram->sum, memory_order_relaxed));
+    atomic_store(&copy->max, atomic_load_explicit(&histogram->max, memory_order_relaxed));
+}
+
 /* The middle of a bucket. */
 static uint64_t bucket_value(unsigned bucket)
 {

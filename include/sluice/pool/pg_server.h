@@ -9,6 +9,7 @@
 #include "sluice/wire/pg_pipeline.h"
 
 struct pg_login;
+struct pg_timing;
 struct pg_cancel;
 
 enum pg_question {
@@ -34,6 +35,7 @@ struct pg_server {
     enum pg_question question;   /* what we have asked ourselves */
     struct pg_login *login;      /* while connecting and logging in */
     struct pg_cancel *cancel;    /* a cancel request is under way: not to be lent before it ends */
+    struct pg_timing *timing;    /* the proxy's, of the present request; freed with the server */
     uint32_t process_id, secret; /* BackendKeyData */
     char question_error[6];      /* SQLSTATE of what the question led to; "" = none */
 };

@@ -12,6 +12,8 @@ enum survey_of {
     SURVEY_SERVERS = 1 << 2,
     SURVEY_REDIS_CLIENTS = 1 << 3,
     SURVEY_REDIS_SERVERS = 1 << 4,
+    SURVEY_SLOWEST = 1 << 6,
+    SURVEY_STATEMENTS = 1 << 7,
     SURVEY_WAITING = 1 << 5, /* in `clients`: SURVEY_WAITING_MAX who wait longest, of each worker */
 };
 
@@ -68,6 +70,10 @@ struct survey_part {
     size_t redis_pool_count;
     struct survey_peer *redis_clients, *redis_servers; /* `pool`: of redis_pools */
     size_t redis_client_count, redis_server_count;
+    struct slow_statement *slowest;
+    size_t slowest_count;
+    struct survey_statement *statements;
+    size_t statement_count;
     size_t login_clients;                 /* without a pool yet */
     unsigned free_blocks[BUFFER_CLASSES]; /* in the cache of its loop */
 };

@@ -7,6 +7,7 @@
 
 #include "sluice/pool/pool.h"
 #include "sluice/pool/statement.h"
+#include "sluice/proxy/statement_timings.h"
 
 struct console_client;
 struct pg_client;
@@ -44,9 +45,10 @@ struct worker {
     struct list redis_unflushed;        /* those who got replies in this read */
     struct cancel_slot *slots;          /* by the slot in a cancel key */
     uint32_t slot_count, slot_free;     /* 0 = none is free */
-    struct verifier_cache *verifiers;   /* SCRAM verifiers of plain secrets, by user */
-    _Atomic uint32_t client_count;      /* any thread reads: where main sends the next client */
-    bool draining;                      /* shutting down: main is told when this worker is done */
+    struct statement_timings timings;
+    struct verifier_cache *verifiers; /* SCRAM verifiers of plain secrets, by user */
+    _Atomic uint32_t client_count;    /* any thread reads: where main sends the next client */
+    bool draining;                    /* shutting down: main is told when this worker is done */
     bool wait_for_clients;
     struct mail drained; /* to main */
     bool drained_sent;

@@ -78,6 +78,9 @@ struct histogram_values {
 /* Adds a histogram to values; any thread. */
 void histogram_collect(const struct histogram *histogram, struct histogram_values *values);
 
+/* Fills an empty one with a copy; the writer's thread. */
+void histogram_copy(struct histogram *copy, const struct histogram *histogram);
+
 /* What `now` has more than `before`, an earlier copy of the same. Its max is that of its highest
  * bucket. */
 void histogram_since(const struct histogram_values *now, const struct histogram_values *before,
