@@ -9,7 +9,7 @@
 
 #define READS_PER_TURN 8
 /* Beyond so many bytes that the client has not taken, its own server is not read. */
-#define CLIENT_PENDING_MAX (256u * 1024u)
+#define CLIENT_PENDING_MAX (128u * 1024u)
 
 static void lease_ready(struct server *server, unsigned what);
 static void lease_overdue(struct server *server);

@@ -7,8 +7,12 @@
 #include "redis_shared.h"
 
 #define READS_PER_TURN 8
+/* A reply of which so much has been passed on is a large one. */
+#define LARGE_BYTES (16u * 1024u)
+/* How long the client of a large reply may take nothing of it: while others wait, and else. */
 #define SLOW_BYTES (1024u * 1024u)
 #define SLOW_LOOK_US US_PER_S
+#define SLOW_ALONE_US (60 * US_PER_S)
 
 /* ---- to clients ---- */
 
@@ -94,9 +98,10 @@ static uint32_t shared_take_back(struct redis_shared *shared, struct redis_serve
 }
 
 /* ---- large replies ----
- * A large reply streams: beyond SLOW_BYTES that its client has not taken the connection is not read
- * until it has. Others go on: they get another shared connection; only those with replies behind it
- * wait, and not for a client that takes nothing at all. */
+ * A large reply streams: beyond SLOW_BYTES (or half of what the client may leave unread) that its
+ * client has not taken the connection is not read until it has. Others go on: they get another
+ * shared connection; only those with replies behind it wait, or for whom there is no other one, and
+ * not for a client that takes nothing at all. */
 
 void redis_replies_taken(struct redis_client *client)
 {
@@ -110,36 +115,63 @@ void redis_replies_taken(struct redis_client *client)
         stream_again(&redis->base.stream);
 }
 
+static size_t slow_bytes(const struct redis_client *client)
+{
+    const struct conf_redis *line = client->pool->redis;
+    uint64_t half = line ? line->client_output_limit_bytes / 2 : SLOW_BYTES;
+
+    return half < SLOW_BYTES ? (size_t)half : SLOW_BYTES;
+}
+
 static bool server_is_slowed(struct redis_server *redis)
 {
     struct redis_client *client;
 
     if (redis->slow_client)
         return true;
-    if (!redis->begun || redis->owed.length == 0)
+    if (!redis->begun || redis->passed_bytes < LARGE_BYTES || redis->owed.length == 0)
         return false;
     client = redis_owed_at(&redis->owed, 0)->client;
-    if (!client || stream_pending(&client->stream) < SLOW_BYTES || client->slow)
+    if (!client || stream_pending(&client->stream) < slow_bytes(client) || client->slow)
         return false;
     redis->slow_client = client;
     redis->slow_pending = stream_pending(&client->stream);
+    redis->slow_since_us = loop_now_us(redis->base.stream.loop);
     client->slow = redis;
     redis->retiring = true;
-    redis->base.holder_due_us = loop_now_us(redis->base.stream.loop) + SLOW_LOOK_US;
+    redis->base.holder_due_us = redis->slow_since_us + SLOW_LOOK_US;
     server_watch(&redis->base);
     return true;
 }
 
-/* True when the client has taken something since the last look, or has been closed for that. */
+/* True if somebody else could go on but for the client of the large reply. */
+static bool slow_keeps_others(const struct redis_server *redis)
+{
+    struct pool *pool = redis->base.pool;
+
+    for (uint32_t i = 0; i < redis->owed.length; i++) {
+        const struct redis_client *client = redis_owed_at(&redis->owed, i)->client;
+
+        if (client && client != redis->slow_client)
+            return true;
+    }
+    return pool_first_waiter(pool) ||
+           atomic_load(&pool->totals->database_usage->servers.wanted_since_us);
+}
+
+/* Closes the client when it has taken nothing since the last look, and ought to have. */
 static void slow_look(struct redis_server *redis)
 {
     struct redis_client *client = redis->slow_client;
     size_t pending = stream_pending(&client->stream);
+    uint64_t now_us = loop_now_us(redis->base.stream.loop);
 
-    if (pending < redis->slow_pending)
+    if (pending < redis->slow_pending) {
         redis->slow_pending = pending;
-    else
+        redis->slow_since_us = now_us;
+    } else if (now_us - redis->slow_since_us >= SLOW_ALONE_US || slow_keeps_others(redis)) {
         redis_client_close(client, "it does not read a large reply");
+    }
 }
 
 static void server_gone(struct redis_server *redis, enum resp_error error, const char *reason)
@@ -216,6 +248,7 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
 
         if (resp_reply_idle(&redis->parser)) {
             redis->begun = false;
+            redis->passed_bytes = 0;
             redis->first = bytes[at];
         }
         event = resp_reply_feed(&redis->parser, bytes + at, length - at, &took);
@@ -252,6 +285,7 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
             run_add(&run, done.client, bytes + at - took, took);
         } else {
             redis->begun = true;
+            redis->passed_bytes += took;
             if (owed->client && owed->action != REDIS_DROP)
                 run_add(&run, owed->client, bytes + at - took, took);
         }

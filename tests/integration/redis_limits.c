@@ -106,6 +106,28 @@ START_TEST(blocked_clients_do_not_starve_the_pool)
 }
 END_TEST
 
+/* A client asks `count` times for a value of so many bytes and reads nothing. Returns its socket.
+ */
+static int ask_and_read_nothing(redisContext *other, size_t value_bytes, int count)
+{
+    int lazy = raw_open(port);
+
+    ck_assert_str_eq(
+        redis_do(other, "EVAL %s 0",
+                 text("return redis.call('set', 'v', string.rep('x', %zu))", value_bytes)),
+        "OK");
+    for (int i = 0; i < count; i++)
+        raw_send(lazy, "GET v\r\n", 7);
+    return lazy;
+}
+
+static void check_not_stopped(redisContext *other, long resident_kb)
+{
+    for (int i = 0; i < 100; i++)
+        ck_assert_str_eq(redis_do(other, "ECHO %d", i), text("%d", i));
+    ck_assert_int_lt(sluice_resident_kb(&sluice), resident_kb + 20000);
+}
+
 START_TEST(a_client_that_does_not_read_stops_nobody)
 {
     redisContext *other;
@@ -114,17 +136,48 @@ START_TEST(a_client_that_does_not_read_stops_nobody)
 
     begin("client_output_limit=1MB pool_size=4", "workers = 1\n");
     other = redis_open(port);
-    ck_assert_str_eq(
-        redis_do(other, "EVAL %s 0", "return redis.call('set', 'big', string.rep('x', 100000))"),
-        "OK");
     before = sluice_resident_kb(&sluice);
-    lazy = raw_open(port);
-    for (int i = 0; i < 400; i++)
-        raw_send(lazy, "GET big\r\n", 9);
+    lazy = ask_and_read_nothing(other, 4000, 10000);
     sluice_await_log(&sluice, "it does not read its replies (client_output_limit)");
-    for (int i = 0; i < 100; i++)
-        ck_assert_str_eq(redis_do(other, "ECHO %d", i), text("%d", i));
-    ck_assert_int_lt(sluice_resident_kb(&sluice), before + 20000);
+    check_not_stopped(other, before);
+    close(lazy);
+    check_whole();
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_large_reply_that_is_not_read_stops_nobody)
+{
+    redisContext *other;
+    int lazy;
+    long before;
+
+    begin("client_output_limit=1MB pool_size=4", "workers = 1\n");
+    other = redis_open(port);
+    before = sluice_resident_kb(&sluice);
+    lazy = ask_and_read_nothing(other, 32u << 20, 1);
+    await(redis_connections(&redis, "cmd=get") == 1, 20);
+    check_not_stopped(other, before); /* on another connection */
+    ck_assert_int_eq(recv(lazy, (char[8]){0}, 8, MSG_WAITALL), 8);
+    close(lazy);
+    check_whole();
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_large_reply_that_is_not_read_gives_way_to_who_waits)
+{
+    redisContext *other;
+    int lazy;
+    long before;
+
+    begin("client_output_limit=1MB pool_size=1", "workers = 1\n");
+    other = redis_open(port);
+    before = sluice_resident_kb(&sluice);
+    lazy = ask_and_read_nothing(other, 32u << 20, 1);
+    await(redis_connections(&redis, "cmd=get") == 1, 20);
+    check_not_stopped(other, before);
+    sluice_await_log(&sluice, "it does not read a large reply");
     close(lazy);
     check_whole();
     sluice_stop(&sluice);
@@ -311,6 +364,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, clients_that_vanish_leave_the_pool_whole);
     suite_add(suite, SUITE_OURS, 30, blocked_clients_do_not_starve_the_pool);
     suite_add(suite, SUITE_OURS, 30, a_client_that_does_not_read_stops_nobody);
+    suite_add(suite, SUITE_OURS, 30, a_large_reply_that_is_not_read_stops_nobody);
+    suite_add(suite, SUITE_OURS, 30, a_large_reply_that_is_not_read_gives_way_to_who_waits);
     suite_add(suite, SUITE_OURS, 60, a_large_value_streams_in_bounded_memory);
     suite_add(suite, SUITE_OURS, 30, a_late_reply_is_an_error_and_the_connection_lives_on);
     suite_add(suite, SUITE_OURS, 30, clients_outlive_the_server);

@@ -55,6 +55,8 @@ struct redis_server {
     bool retiring;                    /* shared: takes no new commands */
     struct redis_client *slow_client; /* shared: not read until this one has taken more */
     size_t slow_pending;              /* what was kept for it at the last look */
+    uint64_t slow_since_us;           /* when it last had taken something */
+    uint64_t passed_bytes;            /* shared: of the reply that is being read */
     bool waiting;                     /* shared: WAIT is the last that it owes */
     uint32_t frames_left;             /* confirmations of the SUBSCRIBE or the like under way */
     uint32_t subscribed;              /* channels and patterns */
