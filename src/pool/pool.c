@@ -213,19 +213,25 @@ static void pool_refuse_all(struct pool *pool, const struct pool_failure *failur
     }
 }
 
-void pool_login_failed(struct server *server, const struct pool_failure *failure)
+/* No server can be had now: the next try is later. */
+static void pool_back_off(struct pool *pool, const struct pool_failure *failure)
 {
-    struct pool *pool = server->pool;
-    uint64_t now_us = loop_now_us(pool->pools->loop);
     uint64_t most_us = pool->pools->conf->server_login_retry_us;
 
-    counter_add(&pool->counters.server_login_failures, 1);
-    server_log(server, LOG_LEVEL_WARNING, "login failed: %s", failure->message);
     pool->failure = *failure;
     pool->backoff_us = pool->backoff_us ? pool->backoff_us * 2 : BACKOFF_FIRST_US;
     if (pool->backoff_us > most_us)
         pool->backoff_us = most_us ? most_us : 1;
-    pool->retry_at_us = now_us + pool->backoff_us;
+    pool->retry_at_us = loop_now_us(pool->pools->loop) + pool->backoff_us;
+}
+
+void pool_login_failed(struct server *server, const struct pool_failure *failure)
+{
+    struct pool *pool = server->pool;
+
+    counter_add(&pool->counters.server_login_failures, 1);
+    server_log(server, LOG_LEVEL_WARNING, "login failed: %s", failure->message);
+    pool_back_off(pool, failure);
     server_close(server, failure->message);
     if (atomic_load(&pool->totals->servers) == 0)
         pool_refuse_all(pool, &pool->failure);
@@ -319,6 +325,30 @@ static bool pool_open_one(struct pool *pool, const struct waiter *first)
     return true;
 }
 
+void pool_probed(struct pool *pool, const struct pool_failure *failure)
+{
+    pool_slot_give(pool);
+    pool_stir(pool);
+    if (failure) {
+        pool_back_off(pool, failure);
+        if (atomic_load(&pool->totals->servers) == 0)
+            pool_refuse_all(pool, &pool->failure);
+    } else {
+        pool->backoff_us = 0;
+        log_info("%s/%s: the server can be reached again", pool->database_name, pool->user_name);
+    }
+}
+
+/* Where nobody's login will find out. A server that can be reached and refused us is not asked. */
+static void pool_probe(struct pool *pool)
+{
+    if (!pool->kind->probe || strncmp(pool->failure.sqlstate, "08", 2) != 0 ||
+        !pool_slot_take(pool, pool->settings.size))
+        return;
+    if (!pool->kind->probe(pool))
+        pool_slot_give(pool);
+}
+
 /* Opens servers for those who wait, and up to min_pool_size. */
 static void pool_grow(struct pool *pool)
 {
@@ -330,6 +360,10 @@ static void pool_grow(struct pool *pool)
         timer_set_by(pool->pools->loop, &pool->timer, pool->retry_at_us);
         return;
     }
+    if (pool->probe)
+        return; /* it tells in a moment */
+    if (pool->backoff_us > 0 && pool->waiting == 0 && coming == 0)
+        pool_probe(pool);
     while (coming < most && coming + checking < pool->waiting &&
            pool_open_one(pool, pool_first_waiter(pool)))
         coming++;

@@ -94,6 +94,10 @@ void pools_close(struct pools *pools)
         for (unsigned state = 0; state < SERVER_STATE_COUNT; state++)
             LIST_EACH_SAFE (&pool->servers[state], node, next)
                 server_close(container_of(node, struct server, node), "shutting down");
+        if (pool->probe) {
+            pool->kind->probe_end(pool);
+            pool_slot_give(pool);
+        }
     }
 }
 

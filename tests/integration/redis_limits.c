@@ -272,6 +272,39 @@ START_TEST(clients_outlive_the_server)
 }
 END_TEST
 
+START_TEST(a_server_that_comes_back_is_found_without_clients)
+{
+    redisContext *context;
+
+    begin("min_pool_size=2", "workers = 1\nserver_login_retry = 1\n");
+    context = redis_open(port);
+    await(redis_connections(&redis, "") == 2, 20);
+    redis_end(&redis);
+    await(redis_do(context, "PING")[0] == '-', 20);
+    sluice_await_log(&sluice, "login failed: connection to server at");
+    redis_again(&redis);
+    sluice_await_log(&sluice, "cache/: the server can be reached again");
+    await(redis_connections(&redis, "") == 2, 20);
+    ck_assert_str_eq(redis_do(context, "PING"), "PONG");
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_server_that_comes_back_on_a_socket_is_found_too)
+{
+    redis_start(&redis, "unixsocket redis.sock\nunixsocketperm 777\n");
+    redis_end(&redis);
+    sluice_start(&sluice, .settings = "workers = 1\nserver_login_retry = 1\n",
+                 .redis = text("cache = host=%s/redis.sock unix_socket=%s/s min_pool_size=1\n",
+                               redis.directory, redis.directory));
+    sluice_await_log(&sluice, "login failed: connection to server on socket");
+    redis_again(&redis);
+    sluice_await_log(&sluice, "cache/: the server can be reached again");
+    await(redis_connections(&redis, "redis.sock") == 1, 20);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(nobody_may_what_only_another_user_may)
 {
     redisContext *direct, *a, *b, *nobody;
@@ -369,6 +402,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 60, a_large_value_streams_in_bounded_memory);
     suite_add(suite, SUITE_OURS, 30, a_late_reply_is_an_error_and_the_connection_lives_on);
     suite_add(suite, SUITE_OURS, 30, clients_outlive_the_server);
+    suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_is_found_without_clients);
+    suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_on_a_socket_is_found_too);
     suite_add(suite, SUITE_OURS, 30, nobody_may_what_only_another_user_may);
     suite_add(suite, SUITE_OURS, 30, clients_know_and_end_each_other);
     suite_add(suite, SUITE_OURS, 60, pool_size_holds_over_all_workers_users_and_databases);

@@ -95,7 +95,8 @@ struct pool {
         struct pg_lookups *lookups;
     };
     void (*shared_free)(struct pool *pool);
-    char *password; /* Redis: that the last client proved; logs us in */
+    char *password;            /* Redis: that the last client proved; logs us in */
+    struct redis_probe *probe; /* Redis: under way, or NULL */
     struct counters counters;
     struct latencies latencies;
 };

@@ -27,7 +27,7 @@ static struct registry registry;
 static struct pools pools;
 static struct conf *conf;
 static struct client clients[WAITERS];
-static int turns, opened;
+static int turns, opened, probed;
 static bool refuse_logins;
 
 static void fake_open(struct pool *pool)
@@ -45,6 +45,17 @@ static void fake_open(struct pool *pool)
     }
     pool_login_worked(server);
     server_ready(server);
+}
+
+static void fake_open_unreachable(struct pool *pool)
+{
+    static const struct pool_failure lost = {.sqlstate = "08001", .message = "nobody there"};
+    struct server *server = memory_new(sizeof(*server));
+    extern const struct server_kind fake_kind;
+
+    server_init(server, pool, &fake_kind);
+    opened++;
+    pool_login_failed(server, &lost);
 }
 
 static void fake_nothing(struct server *server)
@@ -70,6 +81,14 @@ const struct server_kind fake_kind = {
     .leave = fake_nothing,
     .arrive = fake_nothing,
 };
+
+static bool fake_probe(struct pool *pool)
+{
+    probed++;
+    return true; /* the test says what comes of it */
+}
+
+static const struct server_kind probed_kind = {.open = fake_open_unreachable, .probe = fake_probe};
 
 static void client_granted(struct waiter *waiter, struct server *server)
 {
@@ -306,6 +325,42 @@ START_TEST(a_long_back_off_refuses_at_once_with_the_servers_words)
 }
 END_TEST
 
+START_TEST(a_server_that_was_lost_is_probed_while_nobody_waits)
+{
+    static const struct pool_failure lost = {.sqlstate = "08001", .message = "still nobody"};
+    struct pool *pool;
+    uint64_t first_us;
+
+    setup("server_login_retry = 10");
+    pool = pools_get(&pools, &probed_kind, "a", "u", false);
+    queue(pool, 0);
+    settle();
+    ck_assert_str_eq(clients[0].failure->message, "nobody there");
+    ck_assert_int_eq(probed, 0); /* not before the back-off is over */
+    first_us = pool->backoff_us;
+    pool->retry_at_us = loop_now_us(&loop);
+    pool_stir(pool);
+    settle();
+    ck_assert_int_eq(probed, 1);
+    ck_assert_int_eq(atomic_load(&pool->totals->servers), 1); /* it counts */
+    pool_probed(pool, &lost);
+    settle();
+    ck_assert_int_eq(atomic_load(&pool->totals->servers), 0);
+    ck_assert_uint_gt(pool->backoff_us, first_us);
+    ck_assert_str_eq(pool->failure.message, "still nobody");
+    ck_assert_int_eq(probed, 1);
+    pool->retry_at_us = loop_now_us(&loop);
+    pool_stir(pool);
+    settle();
+    ck_assert_int_eq(probed, 2);
+    pool_probed(pool, NULL);
+    settle();
+    ck_assert_uint_eq(pool->backoff_us, 0);
+    ck_assert_int_eq(opened, 1); /* nobody waits, and nothing must be open */
+    teardown();
+}
+END_TEST
+
 START_TEST(the_server_used_last_is_lent_next_or_in_turn)
 {
     struct pool *pool;
@@ -389,6 +444,7 @@ int main(void)
     tcase_add_test(tcase, a_limit_over_pools_evicts_an_idle_server_elsewhere);
     tcase_add_test(tcase, failed_logins_are_told_and_back_off);
     tcase_add_test(tcase, a_long_back_off_refuses_at_once_with_the_servers_words);
+    tcase_add_test(tcase, a_server_that_was_lost_is_probed_while_nobody_waits);
     tcase_add_loop_test(tcase, the_server_used_last_is_lent_next_or_in_turn, 0, 2);
     tcase_add_test(tcase, servers_opened_together_do_not_grow_old_together);
     tcase_add_test(tcase, legal_moves_are_those_of_a_life);
