@@ -174,8 +174,7 @@ void pool_login_failed(struct server *server, const struct pool_failure *failure
 /* A login worked. */
 void pool_login_worked(struct server *server);
 
-/* Takes the right to open one more server, within all limits; a server that closes gives it back.
- */
+/* Takes the right to open one more server, within all limits; one that closes gives it back. */
 bool pool_slot_take(struct pool *pool, int64_t size);
 void pool_slot_give(struct pool *pool);
 

@@ -24,7 +24,7 @@ static void setup(void)
     int fd = mkstemp(path);
     struct conf_report report;
 
-    dprintf(fd, "[sluice]\n[redis]\n"
+    dprintf(fd, "[sluice]\nredis_min_pool_size = 0\n[redis]\n"
                 "plain = port=1 listen_port=2 db=3 pool_size=1\n"
                 "named = port=1 listen_port=3 user=u password=secret\n"
                 "old = port=1 listen_port=4 password=secret\n"
