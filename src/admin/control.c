@@ -303,18 +303,18 @@ static enum outcome run_set(struct console *console, const struct statement *sta
     struct admin *admin = console->admin;
     struct conf_report report;
     struct conf *conf;
+    bool done;
 
     conf_report_init(&report);
     conf = conf_with(admin_conf(admin), statement->argument, statement->value, &report);
-    if (conf) {
-        admin->host.configure(admin->host.owner, conf);
-    } else {
+    done = conf && admin->host.configure(admin->host.owner, conf, &report);
+    if (!done) {
         pool_failure_set(failure, "22023", "SET failed");
         if (report.count > 0)
             snprintf(failure->detail, sizeof(failure->detail), "%s", report.lines[0].text);
     }
     conf_report_fini(&report);
-    return conf ? OUTCOME_DONE : OUTCOME_FAILED;
+    return done ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 
 bool control_is_session_set(const struct statement *statement)

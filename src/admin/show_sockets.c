@@ -79,7 +79,7 @@ static void socket_columns(struct sheet *sheet, const struct socket_row *row, co
     sheet_text(sheet, "ptr", id_text(peer->id, texts.id));
     sheet_text(sheet, "link", id_text(peer->link_id, texts.link));
     sheet_int4(sheet, "remote_pid", peer->process_id);
-    sheet_text(sheet, "tls", "");
+    sheet_text(sheet, "tls", peer->tls);
     sheet_text(sheet, "application_name", peer->application_name);
     sheet_int4(sheet, "prepared_statements", (int64_t)peer->prepared_statements);
     sheet_int8(sheet, "id", (int64_t)peer->id);
@@ -180,6 +180,7 @@ static void console_rows(struct sheet *sheet, void (*columns)(struct sheet *shee
         };
         if (getsockname(row->peer.fd, (struct sockaddr *)&local, &size) == 0)
             row->peer.local = address_from((const struct sockaddr *)&local);
+        stream_tls_text(&console->client->stream, row->peer.tls);
         memcpy(row->peer.application_name, console->client->application_name,
                sizeof(row->peer.application_name));
         show_row(sheet, columns, row);

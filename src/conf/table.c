@@ -18,7 +18,7 @@ static const struct conf_choice auth_type_choices[] = {
     {.name = "plain", .value = AUTH_TYPE_PLAIN},
     {.name = "md5", .value = AUTH_TYPE_MD5},
     {.name = "scram-sha-256", .value = AUTH_TYPE_SCRAM_SHA_256},
-    {.name = "cert", .value = AUTH_TYPE_CERT, .later = true},
+    {.name = "cert", .value = AUTH_TYPE_CERT},
     {.name = "hba", .value = AUTH_TYPE_HBA, .later = true},
     {.name = "ldap", .value = AUTH_TYPE_LDAP, .later = true},
     {.name = "pam", .value = AUTH_TYPE_PAM, .later = true},
@@ -29,9 +29,15 @@ static const struct conf_choice sslmode_choices[] = {
     {.name = "disable", .value = SSLMODE_DISABLE},
     {.name = "allow", .value = SSLMODE_ALLOW},
     {.name = "prefer", .value = SSLMODE_PREFER},
-    {.name = "require", .value = SSLMODE_REQUIRE, .later = true},
-    {.name = "verify-ca", .value = SSLMODE_VERIFY_CA, .later = true},
-    {.name = "verify-full", .value = SSLMODE_VERIFY_FULL, .later = true},
+    {.name = "require", .value = SSLMODE_REQUIRE},
+    {.name = "verify-ca", .value = SSLMODE_VERIFY_CA},
+    {.name = "verify-full", .value = SSLMODE_VERIFY_FULL},
+    {0},
+};
+
+static const struct conf_choice sslnegotiation_choices[] = {
+    {.name = "postgres", .value = SSLNEGOTIATION_POSTGRES},
+    {.name = "direct", .value = SSLNEGOTIATION_DIRECT},
     {0},
 };
 

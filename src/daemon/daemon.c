@@ -37,6 +37,7 @@ struct daemon {
     struct loop loop;
     struct mailbox mailbox;
     struct conf *conf;
+    struct tls *tls;
     struct admin *admin;
     struct door *doors;
     int door_count;
@@ -129,25 +130,39 @@ static void daemon_configure(struct daemon *daemon, struct conf *conf)
     daemon_configure_log(daemon->options, conf);
     daemon_set_limits(daemon);
     daemon_tune_listeners(daemon);
-    workers_configure(&daemon->process, conf);
+    workers_configure(&daemon->process, conf, daemon->tls);
+}
+
+/* Takes up new settings (NULL: none), and the certificates that they name, for connections to come;
+ * false when those are no good, which leaves everything as it was. */
+static bool daemon_take(struct daemon *daemon, struct conf *conf, struct conf_report *report)
+{
+    struct tls *tls = conf ? tls_new(conf, report) : NULL;
+
+    if (!tls) {
+        conf_drop(conf);
+        return false;
+    }
+    tls_drop(daemon->tls);
+    daemon->tls = tls;
+    daemon_configure(daemon, conf);
+    return true;
 }
 
 static bool daemon_reload(struct daemon *daemon)
 {
     struct conf_report report;
-    struct conf *conf;
+    bool done;
 
     systemd_reloading();
     conf_report_init(&report);
-    conf = conf_reload(daemon->conf, &report);
+    done = daemon_take(daemon, conf_reload(daemon->conf, &report), &report);
     conf_report_log(&report);
     conf_report_fini(&report);
-    if (conf)
-        daemon_configure(daemon, conf);
-    else
+    if (!done)
         log_error("the settings have mistakes: the running ones stay");
     systemd_ready();
-    return conf;
+    return done;
 }
 
 static void daemon_pause(struct daemon *daemon, bool paused)
@@ -352,9 +367,9 @@ static bool host_reload(void *owner)
     return daemon_reload(owner);
 }
 
-static void host_configure(void *owner, struct conf *conf)
+static bool host_configure(void *owner, struct conf *conf, struct conf_report *report)
 {
-    daemon_configure(owner, conf);
+    return daemon_take(owner, conf, report);
 }
 
 static void host_pause(void *owner, bool paused)
@@ -427,19 +442,21 @@ static void daemon_fini(struct daemon *daemon)
     loop_fini(&daemon->loop);
     process_remove_pidfile(daemon->conf->pidfile);
     conf_drop(daemon->conf);
+    tls_drop(daemon->tls);
     free(daemon->doors);
     free(daemon->beats);
     free(daemon);
 }
 
-int daemon_run(const struct options *options, struct conf *conf, struct listening *listening,
-               int listening_count)
+int daemon_run(const struct options *options, struct conf *conf, struct tls *tls,
+               struct listening *listening, int listening_count)
 {
     struct daemon *daemon = memory_new(sizeof(*daemon));
 
     signal(SIGPIPE, SIG_IGN);
     daemon->options = options;
     daemon->conf = conf;
+    daemon->tls = tls;
     loop_init(&daemon->loop);
     mailbox_init(&daemon->mailbox, &daemon->loop, daemon);
     daemon->process.main_mailbox = &daemon->mailbox;
@@ -451,7 +468,7 @@ int daemon_run(const struct options *options, struct conf *conf, struct listenin
     daemon_set_limits(daemon);
     daemon_watch_signals(daemon);
     daemon_start_admin(daemon);
-    workers_start(&daemon->process, conf);
+    workers_start(&daemon->process, conf, tls);
     daemon_listen(daemon, listening, listening_count);
     daemon_start_timers(daemon);
     log_info("process up: sluice %s, %u workers, libevent %s", SLUICE_VERSION,

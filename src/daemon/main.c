@@ -6,7 +6,7 @@
 #include "sluice/daemon/daemon.h"
 
 /* All that is done to the process before threads exist. Returns how many sockets listen, or -1. */
-static int prepare(const struct options *options, const struct conf *conf,
+static int prepare(const struct options *options, const struct conf *conf, struct tls **tls,
                    struct conf_report *report, struct listening *listening)
 {
     int opened;
@@ -15,7 +15,11 @@ static int prepare(const struct options *options, const struct conf *conf,
         return -1;
     if (!daemon_configure_log(options, conf) || !process_pidfile_free(conf->pidfile))
         return -1;
+    /* As the user who will read them again at a reload. */
+    *tls = tls_new(conf, report);
     conf_report_log(report);
+    if (!*tls)
+        return -1;
     opened = process_listen(conf, listening);
     if (opened < 0)
         return -1;
@@ -31,6 +35,7 @@ int main(int count, char **arguments)
     struct conf_report report;
     struct listening listening[LISTENING_MAX] = {0};
     struct conf *conf;
+    struct tls *tls = NULL;
     int status, opened;
 
     if (!options_read(&options, count, arguments, &status))
@@ -38,19 +43,23 @@ int main(int count, char **arguments)
     conf_report_init(&report);
     conf = conf_load(options.file, &report);
     if (!conf || options.check) {
+        tls = conf ? tls_new(conf, &report) : NULL;
         conf_report_print(&report, stderr);
         conf_report_fini(&report);
-        if (conf)
+        if (tls)
             printf("%s: no mistakes\n", options.file);
         conf_drop(conf);
-        return conf ? EXIT_SUCCESS : EXIT_FAILURE;
+        status = tls ? EXIT_SUCCESS : EXIT_FAILURE;
+        tls_drop(tls);
+        return status;
     }
-    opened = prepare(&options, conf, &report, listening);
+    opened = prepare(&options, conf, &tls, &report, listening);
     conf_report_fini(&report);
     if (opened < 0) {
         process_close_listening(listening);
         conf_drop(conf);
+        tls_drop(tls);
         return EXIT_FAILURE;
     }
-    return daemon_run(&options, conf, listening, opened);
+    return daemon_run(&options, conf, tls, listening, opened);
 }

@@ -11,6 +11,7 @@
 
 #include "sluice/base/ensure.h"
 #include "sluice/conf/conf.h"
+#include "stream_tls.h"
 
 struct stream_options stream_options_of(const struct conf *conf)
 {
@@ -175,6 +176,8 @@ void stream_close(struct stream *stream)
 {
     if (!stream->loop)
         return;
+    if (stream->tls)
+        stream_tls_close(stream);
     stream_unwatch(stream);
     buffer_clear(&stream->out, &stream->loop->buffers);
     if (stream->fd > 0)
@@ -190,6 +193,8 @@ ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
 
     if (!stream->readable)
         return 0;
+    if (stream->tls)
+        return stream_tls_read(stream, bytes, size);
     do {
         got = recv(stream->fd, bytes, size, 0);
     } while (got < 0 && errno == EINTR);
@@ -231,16 +236,23 @@ void stream_queue(struct stream *stream, const void *bytes, size_t length)
 {
     if (stream->error)
         return;
-    buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
+    if (stream->tls)
+        stream_tls_queue(stream, bytes, length);
+    else
+        buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
 }
 
 void stream_unqueue(struct stream *stream)
 {
+    if (stream->tls) {
+        stream_tls_unqueue(stream);
+        return;
+    }
     ensure(!stream->blocked);
     buffer_clear(&stream->out, &stream->loop->buffers);
 }
 
-static void stream_break(struct stream *stream, int error)
+void stream_break(struct stream *stream, int error)
 {
     stream->error = error;
     stream->blocked = false;
@@ -250,9 +262,9 @@ static void stream_break(struct stream *stream, int error)
 }
 
 /* One system call for what is kept and what is new; send() is the cheaper one. */
-static ssize_t stream_send(struct stream *stream, const void *bytes, size_t length)
+static ssize_t stream_transmit(struct stream *stream, const void *bytes, size_t length)
 {
-    size_t kept = stream_pending(stream);
+    size_t kept = buffer_length(&stream->out);
     struct iovec pieces[2];
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
 
@@ -265,9 +277,9 @@ static ssize_t stream_send(struct stream *stream, const void *bytes, size_t leng
     return sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 }
 
-void stream_write(struct stream *stream, const void *bytes, size_t length)
+void stream_send(struct stream *stream, const void *bytes, size_t length)
 {
-    size_t kept = stream_pending(stream);
+    size_t kept = buffer_length(&stream->out);
     ssize_t sent;
 
     if (stream->error || kept + length == 0)
@@ -277,7 +289,7 @@ void stream_write(struct stream *stream, const void *bytes, size_t length)
         return;
     }
     do {
-        sent = stream_send(stream, bytes, length);
+        sent = stream_transmit(stream, bytes, length);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         if (errno != EAGAIN) {
@@ -294,10 +306,18 @@ void stream_write(struct stream *stream, const void *bytes, size_t length)
     }
     buffer_append(&stream->out, &stream->loop->buffers, (const uint8_t *)bytes + sent,
                   length - (size_t)sent);
-    if (stream_pending(stream) > 0) {
+    if (buffer_length(&stream->out) > 0) {
         stream->blocked = true;
         stream_watch_writes(stream);
     }
+}
+
+void stream_write(struct stream *stream, const void *bytes, size_t length)
+{
+    if (stream->tls && !stream->error)
+        stream_tls_write(stream, bytes, length);
+    else
+        stream_send(stream, bytes, length);
 }
 
 void stream_again(struct stream *stream)
@@ -316,7 +336,7 @@ void stream_attach(struct stream *stream, struct loop *loop)
 {
     stream->loop = loop;
     stream_watch_reads(stream);
-    if (stream_pending(stream) > 0) {
+    if (buffer_length(&stream->out) > 0) {
         stream->blocked = true;
         stream_watch_writes(stream);
     }

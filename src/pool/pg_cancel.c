@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_dial.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
@@ -12,6 +13,9 @@ struct pg_cancel {
     struct pools *pools;
     struct loop *loop;
     struct pg_server *pg; /* NULL when it was closed meanwhile */
+    struct pg_dial dial;  /* as the connection that it is for: a key never goes unprotected */
+    const struct tls *tls;
+    char *host;
     struct timer timer;
     void (*done)(struct pg_server *pg);
     uint8_t request[16];
@@ -49,11 +53,21 @@ static void cancel_end(struct pg_cancel *cancel)
     }
     notices_tell(cancel->notices);
     list_remove(&cancel->pools->cancels, &cancel->node);
+    tls_drop(cancel->tls);
+    free(cancel->host);
     free(cancel);
     if (pg) {
         pg->cancel = NULL;
         done(pg);
     }
+}
+
+static void cancel_dialled(struct pg_cancel *cancel, enum pg_dial_state state)
+{
+    if (state == PG_DIAL_FAILED)
+        cancel_end(cancel);
+    else if (state != PG_DIAL_ASKED)
+        stream_write(&cancel->stream, cancel->request, sizeof(cancel->request));
 }
 
 static void cancel_ready(struct stream *stream, unsigned what)
@@ -66,7 +80,11 @@ static void cancel_ready(struct stream *stream, unsigned what)
             cancel_end(cancel);
             return;
         }
-        stream_write(stream, cancel->request, sizeof(cancel->request));
+        cancel_dialled(cancel, pg_dial_begin(&cancel->dial, stream, cancel->tls, cancel->host));
+        return;
+    }
+    if (cancel->dial.state == PG_DIAL_ASKED) {
+        cancel_dialled(cancel, pg_dial_answer(&cancel->dial, stream, cancel->tls, cancel->host));
         return;
     }
     /* Nothing but the end is expected; anything else of a confused server counts as the end. */
@@ -85,6 +103,7 @@ static void cancel_connect(struct pg_cancel *cancel)
     const struct conf *conf = pg->base.pool->pools->conf;
     struct stream_options options = {0};
 
+    pg_dial_like(&cancel->dial, pg->base.stream.tls);
     if (conf->cancel_wait_timeout_us)
         timer_set(cancel->loop, &cancel->timer,
                   loop_now_us(cancel->loop) + conf->cancel_wait_timeout_us);
@@ -105,6 +124,9 @@ void pg_cancel_start(struct pg_server *pg, struct pg_cancel_notice *notice,
     cancel->pg = pg;
     cancel->done = done;
     cancel->timer.expired = cancel_expired;
+    cancel->tls = tls_hold(pools->tls);
+    if (pg->host)
+        cancel->host = memory_text(pg->host, strlen(pg->host));
     pg_put_u32(cancel->request, sizeof(cancel->request));
     pg_put_u32(cancel->request + 4, PG_REQUEST_CANCEL);
     pg_put_u32(cancel->request + 8, pg->process_id);

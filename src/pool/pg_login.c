@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_dial.h"
 #include "sluice/auth/answer.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -18,6 +19,9 @@ struct pg_login {
     const struct conf *conf;
     const struct conf_database *database; /* of conf */
     const char *host_name;                /* of conf: the host being tried */
+    const struct tls *tls;                /* held */
+    struct pg_dial dial;
+    bool asked; /* the server has asked for something: it minds who we are, not how we come */
     size_t host, hosts_left;
     struct address addresses[ADDRESSES_MAX];
     unsigned address_count, address;
@@ -41,6 +45,7 @@ void pg_login_free(struct pg_server *pg)
         login->question->asker = NULL;
     login_answer_fini(&login->answer);
     conf_drop(login->conf);
+    tls_drop(login->tls);
     secret_wipe(login, sizeof(*login));
     free(login);
     pg->login = NULL;
@@ -54,13 +59,38 @@ static void login_fail(struct pg_server *pg)
     pool_login_failed(&pg->base, &failure);
 }
 
-static void login_connect(struct pg_server *pg, socklen_t bytes)
+static void login_connect_again(struct pg_server *pg)
 {
     struct stream_options options = stream_options_of(pg->base.pool->pools->conf);
+    socklen_t bytes = pg->base.address_bytes;
 
-    pg->base.address_bytes = bytes;
+    pg->login->asked = false;
     stream_connect(&pg->base.stream, pg->base.pool->pools->loop, &pg->base.address.any, bytes,
                    &options, pg_server_stream_ready);
+}
+
+static void login_connect(struct pg_server *pg, socklen_t bytes)
+{
+    pg->base.address_bytes = bytes;
+    pg_dial_init(&pg->login->dial, pg->login->tls, pg->base.address.any.sa_family == AF_UNIX);
+    login_connect_again(pg);
+}
+
+/* The connection failed in a way that TLS, or doing without it, might mend. False: it may not. */
+static bool login_other_way(struct pg_server *pg, bool refused)
+{
+    struct stream *stream = &pg->base.stream;
+    const char *why = stream_why(stream);
+
+    if (!pg_dial_other_way(&pg->login->dial, stream, pg->login->tls, refused))
+        return false;
+    server_log(&pg->base, LOG_LEVEL_DEBUG, "trying again %s TLS: %s",
+               pg->login->dial.tls_wanted ? "with" : "without",
+               why ? why : pg->login->failure.message);
+    stream_close(stream);
+    buffer_clear(&pg->in, &pg->base.pool->pools->loop->buffers);
+    login_connect_again(pg);
+    return true;
 }
 
 static void login_resolved(struct resolver_question *question)
@@ -188,6 +218,7 @@ void pg_login_open(struct pool *pool)
     pg->params = params_empty(&pool->pools->params);
     server_init(&pg->base, pool, &pg_server_kind);
     login->conf = conf_hold(conf);
+    login->tls = tls_hold(pool->pools->tls);
     login->database = pool->database;
     login->hosts = conf_database_hosts(conf, pool->database);
     login->hosts_left = login->hosts.count;
@@ -243,10 +274,19 @@ static void login_describe_address(struct pg_server *pg, char *text, size_t size
                  address_text(&address, host), address_port(&address));
 }
 
+static const char *login_ended(const struct pg_server *pg)
+{
+    const char *why = stream_why(&pg->base.stream);
+
+    return why ? why : "server closed the connection unexpectedly";
+}
+
 void pg_login_lost(struct pg_server *pg, const char *why)
 {
     char where[256];
 
+    if (login_other_way(pg, false))
+        return;
     login_describe_address(pg, where, sizeof(where));
     pool_failure_set(&pg->login->failure, "08001", "connection to server %s failed: %s", where,
                      why);
@@ -271,6 +311,19 @@ static void login_log_connection(const struct server *server)
                address_port_text(&address, 0, text));
 }
 
+/* It is decided whether TLS is used; behind it comes the startup packet. */
+static void login_dialled(struct pg_server *pg, enum pg_dial_state state)
+{
+    const char *problem = pg->login->dial.problem;
+
+    if (state == PG_DIAL_FAILED && problem)
+        pg_login_lost(pg, problem);
+    else if (state == PG_DIAL_FAILED)
+        pg_login_lost(pg, login_ended(pg));
+    else if (state != PG_DIAL_ASKED)
+        login_send_startup(pg);
+}
+
 void pg_login_connected(struct pg_server *pg)
 {
     struct server *server = &pg->base;
@@ -279,10 +332,44 @@ void pg_login_connected(struct pg_server *pg)
         pg_login_lost(pg, strerror(server->stream.error));
         return;
     }
-    server_move(server, SERVER_LOGIN);
+    if (server->state != SERVER_LOGIN)
+        server_move(server, SERVER_LOGIN);
     if (server->pool->pools->conf->log_connections)
         login_log_connection(server);
-    login_send_startup(pg);
+    login_dialled(
+        pg, pg_dial_begin(&pg->login->dial, &server->stream, pg->login->tls, pg->login->host_name));
+}
+
+bool pg_login_dialling(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    enum pg_dial_state state;
+
+    if (login->dial.state != PG_DIAL_ASKED)
+        return false;
+    state = pg_dial_answer(&login->dial, &pg->base.stream, login->tls, login->host_name);
+    if (state != PG_DIAL_ASKED)
+        login_dialled(pg, state);
+    return true;
+}
+
+/* The first message of the server is here, so TLS, if any, stands: tells so, and notes what will be
+ * needed of it. */
+static void login_note_tls(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    struct channel_binding *binding = &login->terms.binding;
+    char text[STREAM_TLS_BYTES];
+
+    if (login->asked || !pg->base.stream.tls)
+        return;
+    binding->bytes =
+        (uint8_t)stream_tls_binding(&pg->base.stream, binding->data, sizeof(binding->data));
+    free(pg->host);
+    pg->host = memory_text(login->host_name, strlen(login->host_name));
+    if (pg->base.pool->pools->conf->log_connections)
+        server_log(&pg->base, LOG_LEVEL_INFO, "SSL established: %s",
+                   stream_tls_text(&pg->base.stream, text));
 }
 
 static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t length)
@@ -290,6 +377,8 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
     struct pg_login *login = pg->login;
     struct login_reply reply = {0};
 
+    login_note_tls(pg);
+    login->asked = true;
     if (length < 4) {
         pool_failure_set(&login->failure, "08P01",
                          "the server sent a malformed authentication request");
@@ -323,10 +412,14 @@ static bool login_authenticate(struct pg_server *pg, const uint8_t *body, size_t
 
 static bool login_refused(struct pg_server *pg, const uint8_t *body, size_t length)
 {
+    struct pool_failure *failure = &pg->login->failure;
     struct pg_error error;
 
     pg_error_parse(body, length, &error);
-    pool_failure_from(&pg->login->failure, &error, "08006");
+    pool_failure_from(failure, &error, "08006");
+    /* A line of pg_hba.conf may want it the other way. */
+    if (!pg->login->asked && strncmp(failure->sqlstate, "28", 2) == 0 && login_other_way(pg, true))
+        return false;
     login_fail(pg);
     return false;
 }

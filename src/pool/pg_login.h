@@ -12,6 +12,9 @@ void pg_login_open(struct pool *pool);
 /* The stream's STREAM_CONNECTED. */
 void pg_login_connected(struct pg_server *pg);
 
+/* Readable while it is not known yet whether TLS is used: true, and the server may be closed. */
+bool pg_login_dialling(struct pg_server *pg);
+
 /* One whole message of the server while it logs in. False: the server has been closed. */
 bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, size_t length);
 

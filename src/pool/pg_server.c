@@ -205,6 +205,7 @@ static void server_free(struct server *server)
     stream_close(&server->stream);
     pg_cancel_abandon(pg);
     pg_login_free(pg);
+    free(pg->host);
     pg_pipeline_fini(&pg->pipeline);
     prepared_fini(&pg->prepared);
     buffer_clear(&pg->in, &pools->loop->buffers);
@@ -354,14 +355,15 @@ static ssize_t server_walk(struct pg_server *pg, const uint8_t *bytes, size_t le
 
 static void server_lost(struct pg_server *pg)
 {
-    const char *why =
-        pg->base.stream.error ? strerror(pg->base.stream.error) : "server conn crashed?";
+    const char *why = stream_why(&pg->base.stream);
+    char text[256];
 
+    /* The reason belongs to the stream, which is closed on the way. */
+    snprintf(text, sizeof(text), "%s", why ? why : "server closed the connection unexpectedly");
     if (pg->login)
-        pg_login_lost(pg,
-                      pg->base.stream.error ? why : "server closed the connection unexpectedly");
+        pg_login_lost(pg, text);
     else
-        server_close(&pg->base, why);
+        server_close(&pg->base, why ? text : "server conn crashed?");
 }
 
 static void server_read(struct pg_server *pg)
@@ -370,8 +372,11 @@ static void server_read(struct pg_server *pg)
 
     for (int turn = 0; turn < READS_PER_TURN; turn++) {
         size_t length;
-        ssize_t got = stream_read_behind(&pg->base.stream, &pg->in, LOOP_SCRATCH_BYTES, &length);
-        ssize_t done;
+        ssize_t got, done;
+
+        if (pg->login && pg_login_dialling(pg))
+            return;
+        got = stream_read_behind(&pg->base.stream, &pg->in, LOOP_SCRATCH_BYTES, &length);
 
         if (got == 0 && !pg->in_whole)
             return;

@@ -201,11 +201,12 @@ static void pool_replace_servers(struct pool *pool)
     pool->backoff_us = 0;
 }
 
-void pools_configure(struct pools *pools, const struct conf *conf)
+void pools_configure(struct pools *pools, const struct conf *conf, const struct tls *tls)
 {
     struct pool *pool, *following;
 
     pools->conf = conf;
+    pools->tls = tls;
     HASH_ITER(hh, pools->by_key, pool, following)
     {
         const struct conf_database *before = pool->database;

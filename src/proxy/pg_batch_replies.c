@@ -279,10 +279,10 @@ static bool batch_walk(struct pg_batch *batch, uint8_t *bytes, size_t length)
 static void batch_server_gone(struct pg_batch *batch)
 {
     struct pool_failure failure = *pg_error_row(PG_ERROR_SERVER_LOST);
-    int error = batch->server->base.stream.error;
+    const char *why = stream_why(&batch->server->base.stream);
 
-    if (error)
-        snprintf(failure.detail, sizeof(failure.detail), "%s", strerror(error));
+    if (why)
+        snprintf(failure.detail, sizeof(failure.detail), "%s", why);
     batch_lost(batch, &failure);
 }
 

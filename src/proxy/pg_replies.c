@@ -284,7 +284,7 @@ static void replies_server_gone(struct pg_client *client)
 
     if (client->server->base.stream.error)
         snprintf(failure.detail, sizeof(failure.detail), "%s",
-                 strerror(client->server->base.stream.error));
+                 stream_why(&client->server->base.stream));
     replies_lost(client, &failure);
 }
 

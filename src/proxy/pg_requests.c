@@ -361,7 +361,7 @@ static bool requests_blocked(const struct pg_client *client)
 
 static void requests_ended(struct pg_client *client)
 {
-    pg_client_close(client, client->stream.error ? strerror(client->stream.error)
+    pg_client_close(client, client->stream.error ? stream_why(&client->stream)
                                                  : "client unexpected eof");
 }
 

@@ -7,12 +7,12 @@
 
 #include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_encryption.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
 #define MESSAGE_BYTES_MAX 2048 /* a password message; SCRAM's are at most half of it */
-#define NEGOTIATIONS_MAX 2
 #define UNKNOWN_OPTIONS_MAX 32
 
 /* A plain secret's SCRAM verifier, derived once per user and not at each login. */
@@ -179,21 +179,22 @@ static bool login_begin(struct pg_client *client)
     const struct conf_user *user;
     struct login_terms *terms = &login->terms;
     struct auth_request request = {.code = AUTH_REQUEST_OK};
+    char text[STREAM_TLS_BYTES];
     static const enum auth_method methods[] = {
         [AUTH_TYPE_ANY] = AUTH_ANY,
         [AUTH_TYPE_TRUST] = AUTH_TRUST,
         [AUTH_TYPE_PLAIN] = AUTH_PLAIN,
         [AUTH_TYPE_MD5] = AUTH_MD5,
         [AUTH_TYPE_SCRAM_SHA_256] = AUTH_SCRAM,
-        [AUTH_TYPE_CERT] = AUTH_REJECT,
+        [AUTH_TYPE_CERT] = AUTH_CERT,
         [AUTH_TYPE_HBA] = AUTH_REJECT,
         [AUTH_TYPE_LDAP] = AUTH_REJECT,
         [AUTH_TYPE_PAM] = AUTH_REJECT,
     };
 
     if (worker->conf->log_connections)
-        pg_client_log(client, LOG_LEVEL_INFO, "login attempt: db=%s user=%s tls=no",
-                      login->database, login->user);
+        pg_client_log(client, LOG_LEVEL_INFO, "login attempt: db=%s user=%s tls=%s",
+                      login->database, login->user, pg_encryption_text(client, text));
     if (worker->conf->auth_type == AUTH_TYPE_ANY && !startup_forced_user(client))
         return false;
     login->conf = conf_hold(worker->conf);
@@ -211,6 +212,7 @@ static bool login_begin(struct pg_client *client)
     }
     if (login->console && pg_console_same_user(client))
         terms->method = AUTH_ANY;
+    pg_encryption_terms(client, terms);
     pg_client_move(client, PG_CLIENT_LOGIN);
     login_check_init(&login->check, terms);
     return login_proceed(client, login_check_start(&login->check, &request), &request);
@@ -470,6 +472,8 @@ static ssize_t startup_packet(struct pg_client *client, const uint8_t *bytes, si
 {
     uint32_t total, version;
 
+    if (bytes[0] == PG_FIRST_BYTE_OF_TLS)
+        return pg_encryption_direct(client, bytes, length) ? (ssize_t)length : -1;
     if (length < 4)
         return 0;
     total = pg_u32(bytes);
@@ -491,12 +495,15 @@ static ssize_t startup_packet(struct pg_client *client, const uint8_t *bytes, si
         return -1;
     }
     if (version == PG_REQUEST_SSL || version == PG_REQUEST_GSSENC) {
-        if (total != 8 || client->login->negotiations++ >= NEGOTIATIONS_MAX) {
+        if (total != 8) {
             pg_client_close(client, "invalid startup packet");
             return -1;
         }
-        stream_write(&client->stream, "N", 1);
-        return total;
+        return pg_encryption_request(client, version, length - total) ? (ssize_t)total : -1;
+    }
+    if (pg_encryption_missing(client)) {
+        pg_client_close_failed(client, pg_error_row(PG_ERROR_TLS_REQUIRED));
+        return -1;
     }
     if (PG_PROTOCOL_MAJOR(version) != 3) {
         startup_fail(client, "0A000",
@@ -521,7 +528,7 @@ void pg_startup_run(struct pg_client *client)
         if (got == 0)
             return;
         if (got < 0) {
-            pg_client_close(client, client->stream.error ? strerror(client->stream.error)
+            pg_client_close(client, client->stream.error ? stream_why(&client->stream)
                                                          : "client unexpected eof");
             return;
         }

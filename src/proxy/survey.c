@@ -68,6 +68,7 @@ void survey_addresses(struct survey_peer *row, const struct stream *stream)
     socklen_t peer_size = sizeof(peer);
 
     row->fd = stream->fd;
+    stream_tls_text(stream, row->tls);
     row->out_bytes = stream_pending(stream);
     if (stream->fd > 0 && getsockname(stream->fd, (struct sockaddr *)&local, &size) == 0)
         row->local = address_from((const struct sockaddr *)&local);

@@ -24,6 +24,7 @@ struct accepted {
 struct order {
     struct mail mail;
     const struct conf *conf; /* held for the receiver */
+    const struct tls *tls;   /* likewise */
     bool on;
 };
 
@@ -116,11 +117,12 @@ static void *worker_run(void *argument)
 }
 
 static void worker_init(struct worker *worker, struct process *process, unsigned index,
-                        const struct conf *conf)
+                        const struct conf *conf, const struct tls *tls)
 {
     worker->index = index;
     worker->process = process;
     worker->conf = conf_hold(conf);
+    worker->tls = tls_hold(tls);
     loop_init(&worker->loop);
     mailbox_init(&worker->mailbox, &worker->loop, worker);
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
@@ -135,19 +137,20 @@ static void worker_init(struct worker *worker, struct process *process, unsigned
     worker->pools.registry = &process->registry;
     worker->pools.resolver = process->resolver;
     worker->pools.conf = worker->conf;
+    worker->pools.tls = worker->tls;
     worker->pools.emptied = worker_emptied;
     pools_init(&worker->pools);
     process->registry.workers[index] = &worker->pools;
 }
 
-void workers_start(struct process *process, const struct conf *conf)
+void workers_start(struct process *process, const struct conf *conf, const struct tls *tls)
 {
     unsigned count = process->registry.worker_count;
     sigset_t all, before;
 
     process->workers = memory_new(count * sizeof(process->workers[0]));
     for (unsigned i = 0; i < count; i++)
-        worker_init(&process->workers[i], process, i, conf);
+        worker_init(&process->workers[i], process, i, conf, tls);
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -194,6 +197,7 @@ static void worker_fini(struct worker *worker)
     mailbox_fini(&worker->mailbox);
     loop_fini(&worker->loop);
     conf_drop(worker->conf);
+    tls_drop(worker->tls);
 }
 
 void workers_join(struct process *process)
@@ -219,16 +223,19 @@ static void configure_delivered(struct mail *mail, void *receiver)
     struct order *order = container_of(mail, struct order, mail);
     struct worker *worker = receiver;
     const struct conf *before = worker->conf;
+    const struct tls *tls_before = worker->tls;
 
     worker->conf = order->conf;
+    worker->tls = order->tls;
     verifier_cache_clear(worker);
-    pools_configure(&worker->pools, worker->conf);
+    pools_configure(&worker->pools, worker->conf, worker->tls);
     pools_warm(&worker->pools, &pg_server_kind);
     redis_pools_warm(&worker->pools);
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         LIST_EACH_SAFE (&worker->clients[kind], node, next)
             pg_client_watch(container_of(node, struct pg_client, node));
     conf_drop(before);
+    tls_drop(tls_before);
     free(order);
 }
 
@@ -263,36 +270,37 @@ static void stop_delivered(struct mail *mail, void *receiver)
 
 static void workers_order(struct process *process,
                           void (*deliver)(struct mail *mail, void *receiver),
-                          const struct conf *conf, bool on)
+                          const struct conf *conf, const struct tls *tls, bool on)
 {
     for (unsigned i = 0; i < process->registry.worker_count; i++) {
         struct order *order = memory_new(sizeof(*order));
 
         order->mail.deliver = deliver;
         order->conf = conf ? conf_hold(conf) : NULL;
+        order->tls = tls_hold(tls);
         order->on = on;
         mailbox_send(&process->workers[i].mailbox, &order->mail);
     }
 }
 
-void workers_configure(struct process *process, const struct conf *conf)
+void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls)
 {
-    workers_order(process, configure_delivered, conf, false);
+    workers_order(process, configure_delivered, conf, tls, false);
 }
 
 void workers_pause(struct process *process, bool paused)
 {
-    workers_order(process, pause_delivered, NULL, paused);
+    workers_order(process, pause_delivered, NULL, NULL, paused);
 }
 
 void workers_drain(struct process *process, bool wait_for_clients)
 {
     atomic_store(&process->refusing, true);
-    workers_order(process, drain_delivered, NULL, wait_for_clients);
+    workers_order(process, drain_delivered, NULL, NULL, wait_for_clients);
 }
 
 void workers_stop(struct process *process)
 {
     atomic_store(&process->refusing, true);
-    workers_order(process, stop_delivered, NULL, false);
+    workers_order(process, stop_delivered, NULL, NULL, false);
 }

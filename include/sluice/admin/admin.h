@@ -15,7 +15,8 @@ struct admin_host {
     const struct conf *(*conf)(void *owner);
     bool (*reload)(void *owner);
     /* Takes up a conf that differs in a setting; it is the daemon's from now on. */
-    void (*configure)(void *owner, struct conf *conf);
+    /* Takes up conf; false, with the reason in the report, when its files are no good. */
+    bool (*configure)(void *owner, struct conf *conf, struct conf_report *report);
     /* PAUSE, RESUME of everything; SUSPEND also stops accepting clients. */
     void (*pause)(void *owner, bool paused);
     void (*suspend)(void *owner, bool suspended);

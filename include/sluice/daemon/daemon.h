@@ -5,11 +5,12 @@
 
 #include "sluice/daemon/options.h"
 #include "sluice/daemon/process.h"
+#include "sluice/net/tls.h"
 
-/* Runs until it is told to end; takes over conf and the listening sockets. Returns the exit status.
- */
-int daemon_run(const struct options *options, struct conf *conf, struct listening *listening,
-               int listening_count);
+/* Runs until it is told to end; takes over conf, tls and the listening sockets. Returns the exit
+ * status. */
+int daemon_run(const struct options *options, struct conf *conf, struct tls *tls,
+               struct listening *listening, int listening_count);
 
 /* Applies the settings of the log. */
 bool daemon_configure_log(const struct options *options, const struct conf *conf);

@@ -6,6 +6,9 @@
  * that cannot take bytes now just does not read, which costs no system call, and reads later. What
  * the peer does not take at once is kept in `out`, which has memory only while it holds bytes.
  *
+ * TLS is hidden inside: once begun, the same calls read and write what it protects. The handshake
+ * goes on inside them; until it is over nothing can be read, and what is written waits.
+ *
  * Errors come by one way only: stream_read() returns -1. A failed write makes the stream readable
  * so that the owner finds what the peer said last, and then the error. */
 #ifndef SLUICE_NET_STREAM_H
@@ -22,6 +25,9 @@
 struct conf;
 struct event;
 struct sockaddr;
+struct ssl_st;
+struct stream_tls;
+struct tls;
 
 enum stream_ready {
     STREAM_READABLE = 1 << 0,  /* there are bytes, or the end */
@@ -35,6 +41,7 @@ struct stream {
     void (*ready)(struct stream *stream, unsigned what);
     struct event *read_event;
     struct event *write_event; /* made when first needed */
+    struct stream_tls *tls;    /* NULL: plain */
     struct task again;
     struct buffer out;
     int fd;
@@ -110,15 +117,47 @@ static inline void stream_flush(struct stream *stream)
     stream_write(stream, NULL, 0);
 }
 
+size_t stream_tls_pending(const struct stream_tls *tls);
+
 /* Bytes that the peer has not taken yet. */
 static inline size_t stream_pending(const struct stream *stream)
 {
-    return buffer_length(&stream->out);
+    return buffer_length(&stream->out) + (stream->tls ? stream_tls_pending(stream->tls) : 0);
 }
 
 /* Has ready(STREAM_READABLE) called at the end of this turn or in the next one: for an owner that
  * stops reading although it could go on, so that others get their turn. */
 void stream_again(struct stream *stream);
+
+/* What broke it, in words: the socket's error or what was wrong with TLS; NULL at a clean end.
+ * Valid until the stream is closed. */
+const char *stream_why(const struct stream *stream);
+
+/* Begins TLS, behind what has been written plainly; the peer speaks first. early: what it has sent
+ * of it already, when it did so without asking; then its ALPN must name our protocol. */
+void stream_accept_tls(struct stream *stream, const struct tls *tls, const void *early,
+                       size_t length);
+
+/* The same where we speak first. host: its name or address as the settings have it, to be found in
+ * its certificate when the mode is verify-full. */
+void stream_connect_tls(struct stream *stream, const struct tls *tls, const char *host);
+
+/* Goes on with TLS that somebody else began, and who frees `ssl` after the stream is closed. */
+void stream_adopt_tls(struct stream *stream, struct ssl_st *ssl);
+
+/* The handshake is over, and the peer is who it has to be. */
+bool stream_tls_established(const struct stream *stream);
+
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384", or "" without TLS. */
+#define STREAM_TLS_BYTES 96
+const char *stream_tls_text(const struct stream *stream, char text[STREAM_TLS_BYTES]);
+
+/* The channel binding tls-server-end-point (RFC 5929): the hash of the certificate of the side that
+ * answered. Returns its bytes; 0 without TLS, or when the certificate has none. */
+size_t stream_tls_binding(const struct stream *stream, uint8_t *hash, size_t size);
+
+/* The common name in the peer's certificate, if that has been verified; else false. */
+bool stream_tls_common_name(const struct stream *stream, char *name, size_t size);
 
 /* Takes the stream off its loop, so that its owner may be sent to another thread by mailbox, and
  * puts it on that thread's loop. */

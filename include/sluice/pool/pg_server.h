@@ -37,6 +37,7 @@ struct pg_server {
     struct pg_cancel *cancel;    /* a cancel request is under way: not to be lent before it ends */
     struct pg_timing *timing;    /* the proxy's, of the present request; freed with the server */
     uint32_t process_id, secret; /* BackendKeyData */
+    char *host;                  /* with TLS: what its certificate was compared with */
     char question_error[6];      /* SQLSTATE of what the question led to; "" = none */
 };
 

@@ -45,6 +45,7 @@ struct pools {
     struct registry *registry;
     struct resolver *resolver;
     const struct conf *conf; /* the worker's; changed by pools_configure() */
+    const struct tls *tls;   /* likewise */
     struct pool *by_key;     /* hash */
     struct params_set params;
     struct list cancels; /* cancel requests under way; struct pg_cancel */
@@ -77,7 +78,6 @@ struct pool {
     bool asking;
     unsigned asked_worker;
     bool paused, disabled;
-
     uint64_t backoff_us; /* 0 while logins work */
     uint64_t retry_at_us;
     struct pool_failure failure;
@@ -115,7 +115,7 @@ void pools_close(struct pools *pools);
 void pools_fini(struct pools *pools);
 
 /* Takes up a new conf: settings, limits, and servers that must be replaced. */
-void pools_configure(struct pools *pools, const struct conf *conf);
+void pools_configure(struct pools *pools, const struct conf *conf, const struct tls *tls);
 
 /* Any thread: has the worker look again at who waits and what is idle in all its parts. */
 void pools_nudge(struct pools *pools);

@@ -51,6 +51,7 @@ struct survey_peer {
     uint32_t process_id;
     size_t in_bytes, body_left, out_bytes, prepared_statements;
     char application_name[64];
+    char tls[STREAM_TLS_BYTES]; /* protocol and cipher; "": none */
     /* Redis */
     const char *command; /* the client's last */
     uint32_t owed;       /* replies that have not come */

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "sluice/net/tls.h"
 #include "sluice/pool/pool.h"
 #include "sluice/pool/statement.h"
 #include "sluice/proxy/statement_timings.h"
@@ -40,6 +41,7 @@ struct worker {
     struct pools pools;
     struct statements statements;       /* what its clients have prepared */
     const struct conf *conf;            /* held */
+    const struct tls *tls;                    /* held */
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
     struct list redis_clients;          /* struct redis_client */
     struct list redis_unflushed;        /* those who got replies in this read */
@@ -54,8 +56,8 @@ struct worker {
     bool drained_sent;
 };
 
-/* main thread: starts and joins the threads. conf is held by each. */
-void workers_start(struct process *process, const struct conf *conf);
+/* main thread: starts and joins the threads. conf and tls are held by each. */
+void workers_start(struct process *process, const struct conf *conf, const struct tls *tls);
 void workers_join(struct process *process);
 
 /* main thread: hands a new connection to a worker. */
@@ -66,7 +68,7 @@ void worker_give_redis_client(struct worker *worker, int fd, const struct addres
                               const char *line);
 
 /* Orders of the main thread; each worker carries them out on its own turn. */
-void workers_configure(struct process *process, const struct conf *conf);
+void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls);
 void workers_pause(struct process *process, bool paused);
 
 /* Shutting down: no new clients; main is told when each worker is done. With wait_for_clients that

@@ -115,6 +115,7 @@ static const struct {
     {"server_tls_key_file", "", true},
     {"server_tls_protocols", "secure", true},
     {"server_tls_sslmode", "prefer", true},
+    {"server_tls_sslnegotiation", "postgres", true},
     {"service_name", NULL, false},
     {"session_set", "track", true},
     {"so_reuseport", "0", false},
