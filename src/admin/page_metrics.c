@@ -93,6 +93,49 @@ static void put_counters(FILE *page, const struct show_source *source)
     }
 }
 
+/* The same for Redis: a command is a query there. */
+static const struct {
+    const char *name, *help;
+    enum counter counter;
+    bool time;
+} redis_rows[] = {
+    {"redis_commands_total", "commands that were answered", COUNTER_query_count, false},
+    {"redis_command_seconds_total", "seconds that their answers took", COUNTER_query_time, true},
+    {"redis_received_bytes_total", "bytes from clients", COUNTER_bytes_received, false},
+    {"redis_sent_bytes_total", "bytes to clients", COUNTER_bytes_sent, false},
+    {"redis_server_login_failures_total", "servers that could not be opened",
+     COUNTER_server_login_failures, false},
+    {"redis_servers_lost_total", "servers that broke while in use", COUNTER_server_lost_count,
+     false},
+    {"redis_wait_timeouts_total", "clients that waited too long for a server",
+     COUNTER_wait_timeouts, false},
+    {"redis_command_timeouts_total", "commands stopped by command_timeout", COUNTER_query_timeouts,
+     false},
+};
+
+static void put_redis_counter(void *context, const struct stats_row *stats)
+{
+    const struct counter_page *at = context;
+    uint64_t value = stats->total.values[redis_rows[at->row].counter];
+
+    fprintf(at->page, "sluice_%s{", redis_rows[at->row].name);
+    put_label(at->page, "pool", stats->database);
+    if (redis_rows[at->row].time)
+        fprintf(at->page, "} %.6f\n", (double)value / (double)US_PER_S);
+    else
+        fprintf(at->page, "} %" PRIu64 "\n", value);
+}
+
+static void put_redis_counters(FILE *page, const struct show_source *source)
+{
+    for (size_t i = 0; i < sizeof(redis_rows) / sizeof(redis_rows[0]); i++) {
+        struct counter_page at = {.page = page, .row = i};
+
+        put_head(page, redis_rows[i].name, "counter", redis_rows[i].help);
+        stats_each(&source->admin->redis_stats, put_redis_counter, &at);
+    }
+}
+
 enum gauge { GAUGE_CLIENTS, GAUGE_SERVERS, GAUGE_SIZE, GAUGE_WAIT, GAUGE_COUNT };
 
 struct gauge_page {
@@ -258,5 +301,6 @@ void page_metrics(FILE *page, const struct show_source *source)
     fprintf(page, "sluice_clients_max %" PRId64 "\n", admin_conf(admin)->max_client_conn);
     put_gauges(page, source);
     put_counters(page, source);
+    put_redis_counters(page, source);
     put_histograms(page, source);
 }

@@ -36,6 +36,8 @@ static void databases_columns(struct sheet *sheet, const void *of)
     sheet_int4(sheet, "current_client_connections", row->clients);
     sheet_int4(sheet, "paused", row->paused);
     sheet_int4(sheet, "disabled", row->disabled);
+    /* An old name of reserve_pool_size, by which Debian's exporter asks. */
+    sheet_int4(sheet, "reserve_pool", row->size_reserve);
 }
 
 /* The hosts with commas; NULL when there is none. */

@@ -46,6 +46,8 @@ static void stats_columns(struct sheet *sheet, const void *of)
     sheet_numeric(sheet, "avg_server_parse_count", PER_S(server_parse_count));
     sheet_numeric(sheet, "avg_bind_count", PER_S(bind_count));
     sheet_numeric(sheet, "avg_client_login_count", PER_S(client_login_count));
+    /* The name before PgBouncer 1.8, by which Debian's exporter asks. */
+    sheet_numeric(sheet, "total_requests", TOTAL(query_count));
 }
 
 static void totals_columns(struct sheet *sheet, const void *of)

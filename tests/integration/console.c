@@ -155,7 +155,7 @@ static const struct {
      "total_server_parse_count total_bind_count total_client_login_count "
      "avg_server_assignment_count avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time "
      "avg_query_time avg_wait_time avg_client_parse_count avg_server_parse_count avg_bind_count "
-     "avg_client_login_count "},
+     "avg_client_login_count total_requests "},
     {"STATS_TOTALS",
      "database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time "
      "query_time wait_time client_parse_count server_parse_count bind_count client_login_count "},
@@ -182,7 +182,7 @@ static const struct {
     {"DATABASES",
      "name host port database force_user pool_size min_pool_size reserve_pool_size "
      "server_lifetime pool_mode load_balance_hosts max_connections current_connections "
-     "max_client_connections current_client_connections paused disabled "},
+     "max_client_connections current_client_connections paused disabled reserve_pool "},
     {"LISTS", "list items "},
     {"CONFIG", "key value default changeable "},
     {"USERS", "name pool_size reserve_pool_size pool_mode max_user_connections current_connections "

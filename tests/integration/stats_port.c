@@ -53,27 +53,6 @@ START_TEST(metrics_agree_with_what_happened)
 }
 END_TEST
 
-/* Prometheus' own checker, where it is installed. */
-START_TEST(promtool_finds_no_mistake)
-{
-    PGconn *client;
-    FILE *pipe;
-
-    start_with("p = {server}\n\"a\"\"b\" = {server}\n");
-    client = sluice_connect(&sluice, "user=user1 dbname=p");
-    sql_do(client, "SELECT 1");
-    if (access("/usr/bin/promtool", X_OK) == 0) {
-        char *answer = http_get(port, "/metrics");
-
-        pipe = popen("/usr/bin/promtool check metrics", "we");
-        fputs(http_body(answer), pipe);
-        ck_assert_int_eq(pclose(pipe), 0);
-    }
-    PQfinish(client);
-    sluice_stop(&sluice);
-}
-END_TEST
-
 /* The longest wait and the slowest query are what the test made them. */
 START_TEST(latencies_are_measured_for_each_pool)
 {
@@ -230,7 +209,6 @@ int main(void)
     Suite *suite = suite_create("stats_port");
 
     suite_add(suite, SUITE_OURS, 20, metrics_agree_with_what_happened);
-    suite_add(suite, SUITE_OURS, 20, promtool_finds_no_mistake);
     suite_add(suite, SUITE_OURS, 20, latencies_are_measured_for_each_pool);
     suite_add(suite, SUITE_OURS, 20, json_has_the_tables_of_the_console);
     suite_add(suite, SUITE_OURS, 20, health_and_readiness_differ);

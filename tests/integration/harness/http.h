@@ -2,10 +2,14 @@
 #ifndef TESTS_HARNESS_HTTP_H
 #define TESTS_HARNESS_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A connection. */
 int http_open(uint16_t port);
+
+/* True when somebody listens there. */
+bool http_try(uint16_t port);
 
 /* Sends a request; all that comes back until the end. The answer lives until the next call. */
 char *http_ask(uint16_t port, const char *request);
