@@ -17,6 +17,7 @@ const struct show *const shows[] = {
     &show_mem,
     &show_peer_pools,
     &show_peers,
+    &show_pinned,
     &show_pools,
     &show_redis_clients,
     &show_redis_pools,

@@ -25,26 +25,26 @@ static enum lookup_refusal select_of(struct statement *statement)
     return LOOKUP_NONE;
 }
 
+json_t *statement_tree(const char *text, enum lookup_refusal *refusal)
+{
+    PgQueryParseResult parsed = pg_query_parse(text);
+    json_t *tree = parsed.error == NULL ? json_loads(parsed.parse_tree, 0, NULL) : NULL;
+
+    if (tree == NULL)
+        *refusal = parsed.error != NULL ? LOOKUP_SYNTAX : LOOKUP_TREE;
+    pg_query_free_parse_result(parsed);
+    return tree;
+}
+
 enum lookup_refusal statement_init(struct statement *statement, const char *text)
 {
-    PgQueryParseResult parsed;
+    enum lookup_refusal refusal;
 
     *statement = (struct statement){.text = text, .end = strlen(text)};
     if (statement->end > LOOKUP_TEXT_BYTES_MAX)
         return LOOKUP_TOO_LONG;
-    parsed = pg_query_parse(text);
-    if (parsed.error == NULL)
-        statement->tree = json_loads(parsed.parse_tree, 0, NULL);
-    else
-        statement->tree = NULL;
-    if (statement->tree == NULL) {
-        enum lookup_refusal refusal = parsed.error != NULL ? LOOKUP_SYNTAX : LOOKUP_TREE;
-
-        pg_query_free_parse_result(parsed);
-        return refusal;
-    }
-    pg_query_free_parse_result(parsed);
-    return select_of(statement);
+    statement->tree = statement_tree(text, &refusal);
+    return statement->tree == NULL ? refusal : select_of(statement);
 }
 
 void statement_fini(struct statement *statement)

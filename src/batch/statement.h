@@ -18,6 +18,10 @@ struct statement {
     json_t *select;    /* the fields of the SelectStmt */
 };
 
+/* The tree of a text of any statements, for the caller to json_decref(); NULL, and why, when it
+ * cannot be read. Texts beyond LOOKUP_TEXT_BYTES_MAX could nest too deep for the parser. */
+json_t *statement_tree(const char *text, enum lookup_refusal *refusal);
+
 /* Returns LOOKUP_NONE, or why the text is not one readable SELECT; statement_fini() in any case. */
 enum lookup_refusal statement_init(struct statement *statement, const char *text);
 void statement_fini(struct statement *statement);

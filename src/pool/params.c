@@ -80,6 +80,11 @@ struct params *params_join(struct params_set *to, struct params *params)
     return joined;
 }
 
+bool params_are_empty(const struct params *params)
+{
+    return params->length == 0;
+}
+
 const char *params_next(const struct params *params, const char *name, const char **value)
 {
     const char *next = params->content;
@@ -165,6 +170,24 @@ struct params *params_with(struct params_set *set, struct params *params, const 
     return changed;
 }
 
+struct params *params_without(struct params_set *set, struct params *params, const char *name)
+{
+    char content[PARAMS_BYTES_MAX];
+    size_t length = 0;
+    const char *value;
+    struct params *changed;
+
+    if (!params_get(params, name))
+        return params;
+    for (const char *at = params_next(params, NULL, &value); at;
+         at = params_next(params, at, &value))
+        if (strcasecmp(at, name) != 0)
+            length = content_put(content, length, at, value);
+    changed = params_intern(set, content, length);
+    params_drop(set, params);
+    return changed;
+}
+
 bool param_settable(const char *name)
 {
     static const char *const fixed[] = {
@@ -210,4 +233,58 @@ size_t params_difference(const struct params *to, const struct params *from, cha
             length = set_put(text, size, length, name, value);
     }
     return length;
+}
+
+/* Settings that are lists of names which SET would quote as one (GUC_LIST_QUOTE; PostgreSQL allows
+ * no further ones). */
+static bool setting_is_name_list(const char *name)
+{
+    static const char *const lists[] = {"search_path", "temp_tablespaces",
+                                        "local_preload_libraries", "session_preload_libraries"};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (strcasecmp(name, lists[i]) == 0)
+            return true;
+    return false;
+}
+
+static char *setting_put(char *text, const char *name, const char *value)
+{
+    bool list = setting_is_name_list(name);
+
+    text = stpcpy(text, list ? "SELECT pg_catalog.set_config('" : "SET ");
+    text = stpcpy(stpcpy(text, name), list ? "',E'" : "=E'");
+    for (; *value; value++) {
+        if (*value == '\'')
+            *text++ = '\'';
+        *text++ = *value;
+    }
+    return stpcpy(text, list ? "',false);" : "';");
+}
+
+size_t settings_difference(const struct params *to, const struct params *from,
+                           char text[SETTINGS_TEXT_BYTES])
+{
+    const char *value, *role = params_get(to, "role");
+    char *at = stpcpy(text, "SET exit_on_error=on;");
+
+    /* The role comes last and goes first: it may not be allowed to set the others. */
+    if (params_get(from, "role"))
+        at = stpcpy(at, "RESET role;");
+    for (const char *name = params_next(from, NULL, &value); name;
+         name = params_next(from, name, &value))
+        if (!params_get(to, name) && strcasecmp(name, "role") != 0)
+            at = stpcpy(stpcpy(stpcpy(at, "RESET "), name), ";");
+    for (const char *name = params_next(to, NULL, &value); name;
+         name = params_next(to, name, &value)) {
+        const char *present = params_get(from, name);
+
+        if ((!present || strcmp(present, value) != 0) && strcasecmp(name, "role") != 0)
+            at = setting_put(at, name, value);
+    }
+    if (role)
+        at = setting_put(at, "role", role);
+    at = stpcpy(at, "RESET exit_on_error");
+    ensure((size_t)(at - text) < SETTINGS_TEXT_BYTES);
+    return (size_t)(at - text);
 }

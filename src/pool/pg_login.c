@@ -216,6 +216,7 @@ void pg_login_open(struct pool *pool)
     prepared_init(&pg->prepared);
     pg->status = 'I';
     pg->params = params_empty(&pool->pools->params);
+    pg->settings = params_empty(&pool->pools->params);
     server_init(&pg->base, pool, &pg_server_kind);
     login->conf = conf_hold(conf);
     login->tls = tls_hold(pool->pools->tls);

@@ -28,6 +28,24 @@ bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t lengt
     return true;
 }
 
+bool pg_server_set(struct pg_server *pg, struct params *settings)
+{
+    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
+    char text[SETTINGS_TEXT_BYTES];
+    size_t length;
+
+    if (settings == pg->settings)
+        return false;
+    length = settings_difference(settings, pg->settings, text);
+    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
+    stream_queue(&pg->base.stream, header, sizeof(header));
+    stream_queue(&pg->base.stream, text, length + 1);
+    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+    params_drop(&pg->base.pool->pools->params, pg->settings);
+    pg->settings = params_hold(settings);
+    return true;
+}
+
 static void server_ask(struct pg_server *pg, enum pg_question question, const char *query)
 {
     size_t bytes = strlen(query) + 16;
@@ -51,14 +69,29 @@ static void server_check(struct server *server)
 
 static bool server_reset(struct server *server)
 {
+    struct pg_server *pg = pg_server_of(server);
     const struct pool *pool = server->pool;
     const struct conf *conf = pool->pools->conf;
+    bool asked = conf->server_reset_query[0] &&
+                 (pool->settings.mode == POOL_MODE_SESSION || conf->server_reset_query_always);
 
-    if (!conf->server_reset_query[0] || server->close_needed ||
-        (pool->settings.mode != POOL_MODE_SESSION && !conf->server_reset_query_always))
+    if (server->close_needed || (!asked && !pg->unclean))
         return false;
-    server_ask(pg_server_of(server), PG_QUESTION_RESET, conf->server_reset_query);
+    /* What we know of the server must be true afterwards, whatever the setting says. */
+    server_ask(pg, PG_QUESTION_RESET,
+               pg->unclean || !params_are_empty(pg->settings) ? "DISCARD ALL"
+                                                              : conf->server_reset_query);
     return true;
+}
+
+static void reset_done(struct pg_server *pg)
+{
+    struct params_set *set = &pg->base.pool->pools->params;
+
+    prepared_doubt_all(&pg->prepared);
+    params_drop(set, pg->settings);
+    pg->settings = params_empty(set);
+    pg->unclean = false;
 }
 
 /* A question of ours has been answered: the server is in its starting state, or of no use. Like the
@@ -69,7 +102,7 @@ static bool question_answered(struct pg_server *pg)
 
     pg->question = PG_QUESTION_NONE;
     if (question == PG_QUESTION_RESET)
-        prepared_doubt_all(&pg->prepared);
+        reset_done(pg);
     if (pg->status != 'I') {
         server_close(&pg->base, "in a transaction after a question of our own");
         return false;
@@ -212,6 +245,7 @@ static void server_free(struct server *server)
     params_drop(&pools->params, pg->params);
     params_drop(&pools->params, pg->initial);
     free(pg->timing);
+    params_drop(&pools->params, pg->settings);
     free(pg);
 }
 
@@ -222,6 +256,7 @@ static void server_leave(struct server *server)
     ensure(pg_pipeline_idle(&pg->pipeline) && !pg->cancel);
     pg->params = params_leave(&server->pool->pools->params, pg->params);
     pg->initial = params_leave(&server->pool->pools->params, pg->initial);
+    pg->settings = params_leave(&server->pool->pools->params, pg->settings);
 }
 
 static void server_arrive(struct server *server)
@@ -230,6 +265,7 @@ static void server_arrive(struct server *server)
 
     pg->params = params_join(&server->pool->pools->params, pg->params);
     pg->initial = params_join(&server->pool->pools->params, pg->initial);
+    pg->settings = params_join(&server->pool->pools->params, pg->settings);
     if (!server->pool->welcome)
         pool_set_welcome(server->pool, pg->initial);
 }

@@ -300,6 +300,22 @@ void registry_latency(struct registry *registry, const struct pool_totals *total
     pthread_mutex_unlock(&registry->mutex);
 }
 
+bool registry_pin_take(struct pool_totals *totals, int64_t max)
+{
+    int64_t pinned = atomic_load(&totals->pinned);
+
+    do {
+        if (pinned >= max)
+            return false;
+    } while (!atomic_compare_exchange_weak(&totals->pinned, &pinned, pinned + 1));
+    return true;
+}
+
+void registry_pin_give(struct pool_totals *totals)
+{
+    ensure(atomic_fetch_sub(&totals->pinned, 1) > 0);
+}
+
 bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,
                         unsigned worker, unsigned *home)
 {

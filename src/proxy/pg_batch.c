@@ -176,6 +176,12 @@ void batch_set_params(struct pg_batch *batch)
     char sets[SETS_BYTES];
     size_t length;
 
+    if (!params_are_empty(pg->settings)) {
+        struct params *none = params_empty(&pg->base.pool->pools->params);
+
+        pg_server_set(pg, none);
+        params_drop(&pg->base.pool->pools->params, none);
+    }
     if (batch->lookup->params == pg->params)
         return;
     length = params_difference(batch->lookup->params, pg->params, sets, sizeof(sets));

@@ -154,7 +154,7 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         }
         limit_us = settings->query_timeout_us;
         if (pg_pipeline_idle(&client->server->pipeline)) {
-            limit_us = settings->mode == POOL_MODE_SESSION && client->server->status == 'I'
+            limit_us = pg_client_keeps_server(client) && client->server->status == 'I'
                            ? settings->client_idle_timeout_us
                            : settings->idle_transaction_timeout_us;
             if (client->server->status == 'I')
@@ -224,7 +224,7 @@ static void client_stop_statement(struct pg_client *client, enum pg_error_code w
         return;
     }
     pg_client_log(client, LOG_LEVEL_WARNING, "%s", failure->message);
-    if (!half && !(running && client->pool->settings.mode == POOL_MODE_SESSION)) {
+    if (!half && !(running && pg_client_keeps_server(client))) {
         pg_loss_server(client, failure, true);
         return;
     }
@@ -374,6 +374,7 @@ static void client_drop_server(struct pg_client *client)
     if (!pg)
         return;
     pg_statements_abandon(client);
+    pg_session_leave(client);
     client->server = NULL;
     if (client->body_left > 0 && !client->skip_body)
         server_close(&pg->base, "client left in the middle of a message");
@@ -410,6 +411,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
     buffer_clear(&client->in, &worker->loop.buffers);
     params_drop(&worker->pools.params, client->params);
     pg_statements_free(client);
+    pg_session_free(client);
     pg_startup_free(client);
     free(client->lost);
     free(client);

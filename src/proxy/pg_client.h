@@ -4,6 +4,7 @@
  *     pg_welcome.c   limits, its pool, its worker, what it is told before its first query
  *     pg_requests.c  what it sends, on its way to a server
  *     pg_statements.c its named prepared statements
+ *     pg_session.c   what it leaves in its session
  *     pg_replies.c   what the server sends, on its way back
  *     pg_lookups.c   lookups of many clients, asked together
  *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
@@ -14,6 +15,7 @@
 #define SLUICE_PROXY_PG_CLIENT_H
 
 #include "pg_errors.h"
+#include "pg_session.h"
 #include "pg_statements.h"
 #include "sluice/auth/check.h"
 #include "sluice/pool/pg_server.h"
@@ -75,6 +77,7 @@ struct pg_client {
     struct params *params;            /* what its session has set */
     struct pg_statements *statements; /* that it has named; NULL before the first */
     struct pg_key *key;               /* of its lookup, while that waits or is on its way */
+    struct pg_session session;
     struct pg_client_login *login;
     struct pool_failure *lost; /* why its transaction is gone; it has not been told yet */
     union {
@@ -129,6 +132,12 @@ void pg_client_tell(struct pg_client *client, const char *severity,
 /* Tells it the failure as FATAL, then closes. */
 void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure);
 
+/* True when its server stays with it between transactions. */
+static inline bool pg_client_keeps_server(const struct pg_client *client)
+{
+    return client->pool->settings.mode == POOL_MODE_SESSION || client->session.pinned;
+}
+
 /* How many reads of one stream in a row (sbuf_loopcnt). */
 int64_t pg_client_turns(const struct pg_client *client);
 
@@ -169,9 +178,8 @@ void pg_replies_run(struct pg_client *client);
 /* What an ErrorResponse says; true when the server ends with it. */
 bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length);
 
-/* True when the server may go back to its pool; gives it back. */
-bool pg_replies_lease_over(const struct pg_client *client);
-void pg_replies_end_lease(struct pg_client *client);
+/* Gives the server back when its client does not need it any more; true when it did. */
+bool pg_replies_end_lease(struct pg_client *client);
 
 /* pg_console.c: does its startup packet ask for the console? Is it our own user, who needs no
  * password there? Authenticated: hands it over to the main thread, or sends it away; the client is

@@ -69,10 +69,11 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
     size_t readies = pg_pipeline_readies(&pg->pipeline, &open_tail) + client->owed_ready;
     bool aborted = pg->status != 'I' && !client->owed_ready;
     bool cut = pg->body_left > 0 && !pg->skip_body; /* the client has half a message */
-    bool session = client->pool->settings.mode == POOL_MODE_SESSION;
+    bool session = pg_client_keeps_server(client);
     bool copy_both = pg->pipeline.copy_both;
 
     pg_statements_abandon(client);
+    session |= pg_session_leave(client);
     client->collecting = false;
     client->server = NULL;
     client->owed_ready = false;

@@ -17,6 +17,7 @@ struct named {
     struct pg_statement *statement;
     uint32_t serial, stretch; /* of the last change that is not answered; serial 0: none */
     uint32_t changes;         /* in the ring that refer to it */
+    uint32_t effects;         /* of executing it (pg_session_effects) */
     char name[NAME_BYTES];
 };
 

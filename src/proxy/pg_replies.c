@@ -19,21 +19,24 @@ enum verdict {
     VERDICT_PARSED,  /* it passes as a ParseComplete */
     VERDICT_SWALLOW, /* it answers what Sluice itself asked */
     VERDICT_LOST,    /* the server has to be given up; see `failure` */
+    VERDICT_ENDED,   /* the client's session cannot go on; see `failure` */
 };
 
-bool pg_replies_lease_over(const struct pg_client *client)
+/* The server has nothing to do for the client, and the client nothing half said. */
+static bool replies_at_rest(const struct pg_client *client)
 {
     const struct pg_server *pg = client->server;
 
     return pg->status == 'I' && pg_pipeline_idle(&pg->pipeline) && client->body_left == 0 &&
-           pg->body_left == 0 && buffer_length(&pg->in) == 0 &&
-           client->pool->settings.mode != POOL_MODE_SESSION;
+           pg->body_left == 0 && buffer_length(&pg->in) == 0;
 }
 
-void pg_replies_end_lease(struct pg_client *client)
+bool pg_replies_end_lease(struct pg_client *client)
 {
     struct pg_server *pg = client->server;
 
+    if (!replies_at_rest(client) || pg_session_ask(client) || pg_client_keeps_server(client))
+        return false;
     client->server = NULL;
     pg_client_move(client, PG_CLIENT_IDLE);
     /* Perhaps its end is to be read: that must be seen before it is lent again. */
@@ -45,6 +48,7 @@ void pg_replies_end_lease(struct pg_client *client)
         pg_client_watch(client);
     if (client->in_whole || client->stream.readable)
         stream_again(&client->stream);
+    return true;
 }
 
 bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length)
@@ -86,6 +90,28 @@ static void replies_count(struct pg_client *client)
     }
 }
 
+/* A query of our own is done. */
+static enum verdict replies_own_ready(struct pg_client *client, struct pool_failure *failure)
+{
+    const struct pool_failure *refused = NULL;
+
+    if (client->session.setting)
+        client->session.setting = false;
+    else if (client->session.ask)
+        refused = pg_session_answered(client);
+    if (!refused)
+        return VERDICT_SWALLOW;
+    *failure = *refused;
+    return VERDICT_ENDED;
+}
+
+/* Our setting what the client's session has set was refused, and ended the server's session. */
+static bool setting_refused(const struct pg_client *client, const struct pool_failure *failure)
+{
+    return client->session.setting && strncmp(failure->sqlstate, "57P", 3) != 0 &&
+           strncmp(failure->sqlstate, "08", 2) != 0;
+}
+
 /* ReadyForQuery. */
 static enum verdict replies_ready(struct pg_client *client, const uint8_t *body, size_t length,
                                   struct pool_failure *failure)
@@ -105,7 +131,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
         /* Our SETs are done: server and client agree by the server's own words. */
         params_drop(&client->worker->pools.params, client->params);
         client->params = params_hold(pg->params);
-        return VERDICT_SWALLOW;
+        return replies_own_ready(client, failure);
     }
     replies_count(client);
     if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
@@ -121,8 +147,14 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
 {
     struct pg_server *pg = client->server;
 
-    if (pg_replies_failure(failure, body, length))
-        return VERDICT_LOST;
+    if (pg_replies_failure(failure, body, length)) {
+        if (!setting_refused(client, failure))
+            return VERDICT_LOST;
+        pg->let_finish = true; /* it ends by itself */
+        snprintf(failure->detail, sizeof(failure->detail), "%s",
+                 "The settings of the session could not be set on another server.");
+        return VERDICT_ENDED;
+    }
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
         bool told =
             pg_repeat_error(client, body, length) || pg_statements_error(client, body, length);
@@ -134,6 +166,10 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         if (!client->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
         pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)client->overdue));
+        return VERDICT_SWALLOW;
+    }
+    if (client->session.ask && !client->session.setting) {
+        pg_session_failed(client);
         return VERDICT_SWALLOW;
     }
     /* Our own SETs failed, so what the client sent behind them ran with other parameters than its
@@ -153,8 +189,11 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         return replies_error(client, body, length, failure);
     verdict = pg_pipeline_reply(&pg->pipeline, type);
     pg_statements_settle(client);
+    if (type == PG_DATA_ROW && verdict == PG_SWALLOW && client->session.ask)
+        pg_session_row(client, body, length);
     if (type == PG_COMMAND_COMPLETE) {
         pg_statements_command(client, body, length);
+        pg_session_command(client, body, length);
         if (verdict == PG_PASS)
             pg_timing_command(client, body, length);
     }
@@ -182,10 +221,10 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
     return VERDICT_PASS;
 }
 
-static bool seen_whole(uint8_t type)
+static bool seen_whole(const struct pg_client *client, uint8_t type)
 {
     return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS ||
-           type == PG_COMMAND_COMPLETE;
+           type == PG_COMMAND_COMPLETE || (type == PG_DATA_ROW && client->session.ask);
 }
 
 static void replies_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -229,7 +268,7 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
                 span = at;
             continue;
         }
-        if (client->overdue && client->pool->settings.mode != POOL_MODE_SESSION) {
+        if (client->overdue && !pg_client_keeps_server(client)) {
             /* The client's time was up in the middle of a message, which is whole now. */
             replies_forward(client, bytes + span, at - span);
             pg_server_keep(pg, bytes + at, length - at);
@@ -240,14 +279,14 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
             break;
         body = pg_u32(bytes + at + 1);
         if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
-            (seen_whole(bytes[at]) && bytes[at] != PG_ERROR && body > WHOLE_BYTES_MAX)) {
+            (seen_whole(client, bytes[at]) && bytes[at] != PG_ERROR && body > WHOLE_BYTES_MAX)) {
             replies_forward(client, bytes + span, at - span);
             replies_lost(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
             return -1;
         }
         body -= 4;
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
-        if (take < body && seen_whole(bytes[at]) && take < WHOLE_BYTES_MAX)
+        if (take < body && seen_whole(client, bytes[at]) && take < WHOLE_BYTES_MAX)
             break;
         if (bytes[at] == PG_ERROR) {
             /* It may be told in other words, which have to come behind what lies before it. */
@@ -255,12 +294,15 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
             span = at;
         }
         verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
-        if (verdict == VERDICT_LOST) {
+        if (verdict == VERDICT_LOST || verdict == VERDICT_ENDED) {
             replies_forward(client, bytes + span, at - span);
-            if (client->owed_ready)
+            if (client->owed_ready || verdict == VERDICT_ENDED)
                 pg_server_keep(pg, bytes + at + PG_HEADER_BYTES + take,
                                length - at - PG_HEADER_BYTES - take);
-            replies_lost(client, &failure);
+            if (verdict == VERDICT_ENDED)
+                pg_client_close_failed(client, &failure);
+            else
+                replies_lost(client, &failure);
             return -1;
         }
         if (verdict == VERDICT_PARSED)
@@ -367,10 +409,8 @@ void pg_replies_run(struct pg_client *client)
             client->watch_due = false;
             pg_client_watch(client);
         }
-        if (client->state == PG_CLIENT_ACTIVE && pg_replies_lease_over(client)) {
-            pg_replies_end_lease(client);
+        if (client->state == PG_CLIENT_ACTIVE && pg_replies_end_lease(client))
             return;
-        }
         if (client->in_whole)
             stream_again(&client->stream);
         if (pg->body_left > 0 || buffer_length(&pg->in) > 0 || !pg_pipeline_idle(&pg->pipeline))

@@ -63,6 +63,7 @@ static void requests_attach(struct pg_client *client, struct server *server)
     pg_client_move(client, PG_CLIENT_ACTIVE);
     client->request_us = client->transaction_us = loop_now_us(&client->worker->loop);
     pg_timing_attach(client);
+    pg_session_attach(client);
     requests_set_params(client);
 }
 
@@ -172,6 +173,8 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
 
     if (pg_pipeline_full(&pg->pipeline))
         return VERDICT_WAIT;
+    if (pg_session_wants_more(client, type, have, length))
+        return VERDICT_MORE;
     switch (pg_statements_look(client, type, body, have, length)) {
     case STATEMENTS_MORE:
         return VERDICT_MORE;
@@ -200,6 +203,8 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
     if (verdict == VERDICT_PASS) {
         pg_pipeline_sent(&pg->pipeline, type, false);
         pg_statements_passed(client, type, body, have, length);
+        if (type == PG_QUERY || type == PG_PARSE)
+            pg_session_look(client, type, body, have, length);
     }
     if (type == PG_PARSE)
         counter_add(&client->pool->counters.client_parse_count, 1);
@@ -438,7 +443,7 @@ void pg_requests_run(struct pg_client *client)
             pg_loss_refuse(client, refusal);
             return;
         }
-        if (client->state == PG_CLIENT_ACTIVE && pg_replies_lease_over(client))
+        if (client->state == PG_CLIENT_ACTIVE)
             pg_replies_end_lease(client);
         if (client->in_whole)
             return;

@@ -310,8 +310,10 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     struct pg_server *pg = client->server;
     struct pg_statements *statements = client->statements;
     struct named *named = named_find(statements, name);
+    size_t text_bytes = strnlen((const char *)rest, rest_bytes) + 1;
     uint8_t key[STATEMENT_KEY_BYTES];
     struct pg_statement *statement;
+    uint32_t effects;
     enum prepared_state state;
     struct change *change;
 
@@ -319,6 +321,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
         rewrite_duplicate(client, named, rest, rest_bytes);
         return;
     }
+    effects = pg_session_effects(client, rest, text_bytes, text_bytes);
     statement_key(rest, rest_bytes, key);
     statement = statement_get(&client->worker->statements, key, rest, rest_bytes);
     if (!named)
@@ -339,6 +342,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     }
     pg_repeat_forget(client);
     change_named(statements, change, named, statement);
+    named->effects = effects;
     named_bound(client, named);
 }
 
@@ -434,6 +438,8 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
         return;
     }
     named_used(statements, named);
+    if (type == PG_BIND)
+        pg_session_suspect(client, named->effects);
     write_renamed(client, type, &parts, rest_bytes, length, named->statement);
 }
 

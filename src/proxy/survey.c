@@ -116,6 +116,8 @@ static void survey_client(struct survey_peer *row, const struct pg_client *clien
     row->in_bytes = buffer_length(&client->in);
     row->body_left = client->body_left;
     row->prepared_statements = pg_statements_count(client);
+    row->pinned = client->session.pinned;
+    row->pinned_us = client->session.pinned_us;
     name_copy(row, client->params);
     survey_addresses(row, &client->stream);
 }
@@ -278,4 +280,9 @@ void survey_free(struct survey *survey)
 size_t survey_client_bytes(void)
 {
     return sizeof(struct pg_client);
+}
+
+const char *survey_reasons(unsigned pinned, char text[SURVEY_REASONS_BYTES])
+{
+    return pg_session_reasons(pinned, text);
 }

@@ -47,6 +47,11 @@ struct params *params_with(struct params_set *set, struct params *params, const 
 struct params *params_leave(struct params_set *from, struct params *params);
 struct params *params_join(struct params_set *to, struct params *params);
 
+bool params_are_empty(const struct params *params);
+
+/* The set without this name. `params` is dropped. */
+struct params *params_without(struct params_set *set, struct params *params, const char *name);
+
 /* The value, or NULL. Names compare without case, as PostgreSQL's do. */
 const char *params_get(const struct params *params, const char *name);
 
@@ -62,5 +67,13 @@ bool param_settable(const char *name);
  */
 size_t params_difference(const struct params *to, const struct params *from, char *text,
                          size_t size);
+
+/* The value of a setting that is tracked is kept as E'...' wants it: as bytea's output format
+ * `escape` writes the bytes, whatever their encoding. Writes the statements that turn what a server
+ * has from the one set into the other; an error in one of them ends the server's session
+ * (exit_on_error), so that nothing behind it is done. Returns the length, without the NUL. */
+#define SETTINGS_TEXT_BYTES (6 * PARAMS_BYTES_MAX + 64 * PARAMS_MAX)
+size_t settings_difference(const struct params *to, const struct params *from,
+                           char text[SETTINGS_TEXT_BYTES]);
 
 #endif

@@ -26,10 +26,12 @@ struct pg_server {
     struct prepared prepared;    /* statements that it has */
     struct params *params;       /* what it last reported */
     struct params *initial;      /* what it reported when it logged in */
+    struct params *settings;     /* what a client has set that is not reported */
     struct buffer in;            /* the first bytes of a message whose rest has not come */
     uint32_t body_left;          /* of a message that is passed on or skipped in pieces */
     bool skip_body;              /* body_left is skipped */
     bool in_whole;               /* `in` may hold whole messages */
+    bool unclean;                /* a client may have left what DISCARD ALL does away with */
     bool let_finish;             /* drained without a cancel: its client said goodbye */
     char status;                 /* of the last ReadyForQuery: I, T or E */
     enum pg_question question;   /* what we have asked ourselves */
@@ -66,6 +68,10 @@ void pg_cancels_end(struct pools *pools);
 
 /* Takes account of a ParameterStatus (body without type and length); false when malformed. */
 bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);
+
+/* Queues what gives the server these settings, in front of what is queued next; true when it needed
+ * anything. The answer is owed as of a query of our own. */
+bool pg_server_set(struct pg_server *pg, struct params *settings);
 
 /* Keeps bytes that were read for a client which gives the server back, to be walked next. */
 void pg_server_keep(struct pg_server *pg, const uint8_t *bytes, size_t length);

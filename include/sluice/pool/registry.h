@@ -70,6 +70,7 @@ struct pool_totals {
     uint32_t variant;
     unsigned holders;        /* parts; under the mutex */
     _Atomic int64_t servers; /* open or being opened, all workers */
+    _Atomic int64_t pinned;  /* of these, those that stay with one client */
     struct usage *database_usage, *user_usage;
     unsigned first_worker, part_count; /* parts are on workers first_worker + i modulo all */
     _Atomic(struct pool *)
@@ -136,6 +137,11 @@ void registry_counters(struct registry *registry, const struct pool_totals *tota
 /* Adds one latency of all parts of a pool. Any thread. */
 void registry_latency(struct registry *registry, const struct pool_totals *totals,
                       enum latency latency, struct histogram_values *values);
+
+/* Takes the right to leave one more server of the pool with its client, when fewer than `max` are;
+ * and gives it back. Any thread. */
+bool registry_pin_take(struct pool_totals *totals, int64_t max);
+void registry_pin_give(struct pool_totals *totals);
 
 /* True when this worker has a part in the pool; else *home is a worker that has. */
 bool registry_pool_here(const struct registry *registry, const struct pool_totals *totals,

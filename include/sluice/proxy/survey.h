@@ -49,6 +49,8 @@ struct survey_peer {
     bool close_needed, login;
     int fd, link_fd; /* link_fd: of the link; 0 = none */
     uint32_t process_id;
+    unsigned pinned;    /* why its server stays with it, for survey_reasons(); 0: it does not */
+    uint64_t pinned_us; /* since when */
     size_t in_bytes, body_left, out_bytes, prepared_statements;
     char application_name[64];
     char tls[STREAM_TLS_BYTES]; /* protocol and cipher; "": none */
@@ -97,6 +99,10 @@ struct survey *survey_take(struct process *process, unsigned wanted,
 
 /* After done(). */
 void survey_free(struct survey *survey);
+
+/* Why a server is pinned, in words. */
+#define SURVEY_REASONS_BYTES 192
+const char *survey_reasons(unsigned pinned, char text[SURVEY_REASONS_BYTES]);
 
 /* Size of what a client and a server cost in memory by themselves (SHOW MEM). */
 size_t survey_client_bytes(void);

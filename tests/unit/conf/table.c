@@ -63,6 +63,7 @@ static const struct {
     {"max_db_connections", "0", true},
     {"max_delay", "0", true},
     {"max_packet_size", "2147483647", true},
+    {"max_pinned_servers", "0", true},
     {"max_prepared_statements", "200", true},
     {"max_user_client_connections", "0", true},
     {"max_user_connections", "0", true},
