@@ -4,6 +4,7 @@
 
 #include "console.h"
 #include "http.h"
+#include "sluice/auth/secret.h"
 #include "sluice/base/memory.h"
 #include "state.h"
 
@@ -38,6 +39,19 @@ void admin_free(struct admin *admin)
 void admin_console_client(struct admin *admin, struct console_client *client)
 {
     console_new(admin, client);
+}
+
+void admin_console_cancel(struct admin *admin, uint32_t process_id, uint32_t secret)
+{
+    LIST_EACH_SAFE (&admin->consoles, node, next) {
+        struct console *console = container_of(node, struct console, node);
+
+        if (console->process_id != process_id ||
+            !secret_equal(&console->secret, &secret, sizeof(secret)))
+            continue;
+        console_cancel(console);
+        return;
+    }
 }
 
 void admin_paused(struct admin *admin, bool paused)

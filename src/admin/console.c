@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "sluice/auth/secret.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
@@ -16,7 +17,7 @@
 #define PENDING_MAX (256u * 1024u)
 #define CONSOLES_MAX 100
 #define PREPARED_MAX 100
-/* A cancel key that no worker knows: what the console does ends by itself. */
+/* Of the cancel key: with fewer workers than WORKERS_MAX none has this number. */
 #define NO_WORKER 63u
 
 /* A prepared statement or a portal. */
@@ -372,8 +373,10 @@ static void console_welcome(struct console *console)
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
         pg_write_parameter(&writer, parameters[i].name, parameters[i].value);
     pg_begin(&writer, PG_BACKEND_KEY);
-    pg_write_u32(&writer, (uint32_t)(console->client->id << 6 & INT32_MAX) | NO_WORKER);
-    pg_write_u32(&writer, arc4random());
+    console->process_id = (uint32_t)(console->client->id << 6 & INT32_MAX) | NO_WORKER;
+    ensure(secret_random(&console->secret, sizeof(console->secret)));
+    pg_write_u32(&writer, console->process_id);
+    pg_write_u32(&writer, console->secret);
     pg_end(&writer);
     ensure(!writer.failed);
     stream_queue(&console->client->stream, bytes, writer.length);

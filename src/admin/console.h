@@ -35,6 +35,7 @@ struct console {
                          struct pool_failure *failure);
     struct timer timer; /* looks again then */
     uint64_t request_us;
+    uint32_t process_id, secret; /* its cancel key */
 };
 
 /* Takes the client over and greets it. */
@@ -55,6 +56,10 @@ void console_describe(struct console *console, const struct statement *statement
                       const uint16_t *formats);
 void console_fail(struct console *console, const struct pool_failure *failure);
 void console_ready_for_query(struct console *console);
+
+/* Gives up what it awaits, undoing a PAUSE that has not come true yet. */
+void console_cancel(struct console *console);
+void control_cancel(struct console *console);
 
 /* Goes on with what the client has sent. False: it is closed. */
 bool console_run(struct console *console);

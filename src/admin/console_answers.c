@@ -140,6 +140,7 @@ static void console_outcome(struct console *console, enum outcome outcome,
         break;
     case OUTCOME_SILENT:
         console->state = CONSOLE_AWAITS; /* to the end */
+        console->look = NULL;
         break;
     }
 }
@@ -184,6 +185,22 @@ void console_wait(struct console *console, unsigned survey,
     console->look = look;
     console->timer.expired = console_look_again;
     console->survey = survey_take(console->admin->host.process, survey, console_surveyed, console);
+}
+
+void console_cancel(struct console *console)
+{
+    struct pool_failure failure;
+
+    if (console->state != CONSOLE_AWAITS || !console->look)
+        return;
+    control_cancel(console);
+    timer_cancel(console->admin->host.loop, &console->timer);
+    if (console->survey)
+        console->survey->asker = NULL;
+    console->survey = NULL;
+    pool_failure_set(&failure, "57014", "canceling statement due to user request");
+    console_fail(console, &failure);
+    console_run(console);
 }
 
 void console_carry_out(struct console *console)

@@ -153,6 +153,18 @@ static enum outcome run_suspend(struct console *console, const struct statement 
     return OUTCOME_WAITS;
 }
 
+void control_cancel(struct console *console)
+{
+    const char *database = console->statement.argument;
+
+    if (console->look != look_paused)
+        return;
+    if (!database[0])
+        admin_resume(console->admin);
+    else
+        workers_pause_database(console->admin->host.process, database, false);
+}
+
 static enum outcome disable(const struct console *console, const struct statement *statement,
                             bool disabled, struct pool_failure *failure)
 {

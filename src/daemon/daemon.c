@@ -406,6 +406,11 @@ static void console_client(struct process *process, struct console_client *clien
     admin_console_client(container_of(process, struct daemon, process)->admin, client);
 }
 
+static void console_cancel(struct process *process, uint32_t process_id, uint32_t secret)
+{
+    admin_console_cancel(container_of(process, struct daemon, process)->admin, process_id, secret);
+}
+
 static void daemon_start_admin(struct daemon *daemon)
 {
     struct admin_host host = {
@@ -421,6 +426,7 @@ static void daemon_start_admin(struct daemon *daemon)
     };
 
     daemon->process.console_client = console_client;
+    daemon->process.console_cancel = console_cancel;
     daemon->admin = admin_new(&host);
 }
 
@@ -448,12 +454,24 @@ static void daemon_fini(struct daemon *daemon)
     free(daemon);
 }
 
+/* libevent's own words. */
+static void event_said(int severity, const char *text)
+{
+    if (severity == EVENT_LOG_ERR)
+        log_error("libevent: %s", text);
+    else if (severity == EVENT_LOG_WARN)
+        log_warning("libevent: %s", text);
+    else
+        log_write(LOG_LEVEL_DEBUG, NULL, "libevent: %s", text);
+}
+
 int daemon_run(const struct options *options, struct conf *conf, struct tls *tls,
                struct listening *listening, int listening_count)
 {
     struct daemon *daemon = memory_new(sizeof(*daemon));
 
     signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(event_said);
     daemon->options = options;
     daemon->conf = conf;
     daemon->tls = tls;

@@ -4,6 +4,7 @@
 
 #include "sluice/base/log.h"
 #include "sluice/daemon/daemon.h"
+#include "sluice/daemon/top.h"
 
 /* All that is done to the process before threads exist. Returns how many sockets listen, or -1. */
 static int prepare(const struct options *options, const struct conf *conf, struct tls **tls,
@@ -51,6 +52,12 @@ int main(int count, char **arguments)
         conf_drop(conf);
         status = tls ? EXIT_SUCCESS : EXIT_FAILURE;
         tls_drop(tls);
+        return status;
+    }
+    if (options.top) {
+        status = top_run(conf);
+        conf_report_fini(&report);
+        conf_drop(conf);
         return status;
     }
     opened = prepare(&options, conf, &tls, &report, listening);

@@ -16,6 +16,7 @@ static void options_help(FILE *stream)
                     "  -q, --quiet      do not log to standard error\n"
                     "  -v, --verbose    log more; twice for even more\n"
                     "      --check      read the settings, tell what is wrong with them, and exit\n"
+                    "      --top        show what the running one does, each second\n"
                     "      --settings[=man]\n"
                     "                   print the manual of all settings (Markdown, or the page\n"
                     "                   sluice.ini(5)), and exit\n"
@@ -25,13 +26,19 @@ static void options_help(FILE *stream)
 
 bool options_read(struct options *options, int count, char **arguments, int *status)
 {
-    enum { CHECK = 256, SETTINGS };
+    enum { CHECK = 256, SETTINGS, TOP };
     static const struct option names[] = {
-        {"daemon", no_argument, NULL, 'd'},  {"user", required_argument, NULL, 'u'},
-        {"quiet", no_argument, NULL, 'q'},   {"verbose", no_argument, NULL, 'v'},
-        {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
-        {"check", no_argument, NULL, CHECK}, {"settings", optional_argument, NULL, SETTINGS},
-        {"reboot", no_argument, NULL, 'R'},  {NULL, 0, NULL, 0},
+        {"daemon", no_argument, NULL, 'd'},
+        {"user", required_argument, NULL, 'u'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {"check", no_argument, NULL, CHECK},
+        {"settings", optional_argument, NULL, SETTINGS},
+        {"top", no_argument, NULL, TOP},
+        {"reboot", no_argument, NULL, 'R'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -53,6 +60,9 @@ bool options_read(struct options *options, int count, char **arguments, int *sta
             break;
         case CHECK:
             options->check = true;
+            break;
+        case TOP:
+            options->top = true;
             break;
         case SETTINGS:
             if (optarg && strcmp(optarg, "man") == 0)

@@ -130,26 +130,34 @@ static void cancel_delivered(struct mail *mail, void *receiver)
     cancel_over(&request->notice);
 }
 
+/* On the main thread, whose the console is. */
+static void console_cancel_delivered(struct mail *mail, void *receiver)
+{
+    struct cancel_request *request = container_of(mail, struct cancel_request, mail);
+    struct process *process = request->origin->process;
+
+    process->console_cancel(process, request->process_id, request->secret);
+    cancel_over(&request->notice);
+}
+
 void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret)
 {
     struct process *process = canceller->worker->process;
     unsigned worker = process_id & ((1u << WORKER_BITS) - 1);
+    bool console = worker >= process->registry.worker_count;
     struct cancel_request *request;
 
-    if (worker >= process->registry.worker_count) {
-        pg_client_close(canceller, "cancel request with an unknown key");
-        return;
-    }
     request = memory_new(sizeof(*request));
     request->origin = canceller->worker;
     request->canceller = canceller;
     request->process_id = process_id;
     request->secret = secret;
     request->notice.over = cancel_over;
-    request->mail.deliver = cancel_delivered;
+    request->mail.deliver = console ? console_cancel_delivered : cancel_delivered;
     canceller->cancelling = request;
     pg_client_move(canceller, PG_CLIENT_CANCELLING);
-    mailbox_send(&process->workers[worker].mailbox, &request->mail);
+    mailbox_send(console ? process->main_mailbox : &process->workers[worker].mailbox,
+                 &request->mail);
 }
 
 void pg_cancels_run(struct pg_client *canceller)

@@ -229,7 +229,9 @@ void pg_timing_end(struct pg_client *client, uint64_t run_us)
         log_allowed(timings, conf, run.now_us))
         timing_log(client, timing, run_us);
     if (timing->text_bytes > 0) {
-        if (conf->stats_listen.count > 0 && run_us > timings->slowest_least_us)
+        if (conf->stats_listen.count > 0 && run_us > timings->slowest_least_us &&
+            (run_us >= SLOWEST_SURE_US ||
+             run.now_us - timings->slowest_looked_us >= SLOWEST_LOOK_US))
             statement_slowest_take(timings, &run);
         if (conf->statements && timing->commands + timing->errors > 0)
             statement_stats_take(timings, (size_t)conf->statements_max, &run);

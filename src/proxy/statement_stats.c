@@ -48,6 +48,7 @@ void statement_slowest_take(struct statement_timings *timings, const struct stat
     struct slow_statement *place = NULL;
     char text[STATEMENT_SHOWN_BYTES];
 
+    timings->slowest_looked_us = run->now_us;
     mask_text(run->text, run->text_bytes, text, sizeof(text));
     slowest_settle(timings, run->now_us);
     /* Of the same statement only the slowest run is told. */

@@ -435,6 +435,21 @@ START_TEST(check_postgres_understands_the_console)
 }
 END_TEST
 
+START_TEST(top_reads_the_console_of_the_settings)
+{
+    PGconn *client;
+    char *output;
+
+    sluice_start(&sluice, .settings = text(USERS "pool_mode = transaction\n"));
+    client = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(client, "SELECT 1");
+    ck_assert_int_eq(sluice_run((char *[]){text("--top"), sluice.ini, NULL}, &output), 0);
+    ck_assert_msg(strstr(output, "DATABASE ") && strstr(output, "\np  "), "%s", output);
+    PQfinish(client);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("console");
@@ -453,6 +468,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, mistakes_are_told_and_the_console_goes_on);
     suite_add(suite, SUITE_OURS, 20, a_pipeline_is_answered_in_order);
     suite_add(suite, SUITE_OURS, 20, garbage_ends_the_console_only);
+    suite_add(suite, SUITE_OURS, 20, top_reads_the_console_of_the_settings);
     suite_add(suite, SUITE_OURS, 60, check_postgres_understands_the_console);
     return suite_finish(suite);
 }

@@ -120,6 +120,40 @@ START_TEST(pause_waits_for_transactions_and_resume_goes_on)
 }
 END_TEST
 
+/* Ctrl-C. */
+START_TEST(a_cancel_request_ends_what_waits)
+{
+    static const char *const commands[] = {"PAUSE", "PAUSE p", "WAIT_CLOSE"};
+    PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        PGcancel *cancel = PQgetCancel(console);
+        PGresult *result;
+        char error[256];
+
+        sql_do(client, "BEGIN");
+        sql_do(client, "SELECT 1");
+        if (strcmp(commands[i], "WAIT_CLOSE") == 0)
+            sql_do(console, "RECONNECT");
+        ck_assert_int_eq(PQsendQuery(console, commands[i]), 1);
+        sluice_await_log(&sluice, text("%s command issued", commands[i]));
+        ck_assert_msg(PQcancel(cancel, error, sizeof(error)) == 1, "%s", error);
+        result = PQgetResult(console);
+        ck_assert_str_eq(PQresultErrorMessage(result),
+                         "ERROR:  canceling statement due to user request\n");
+        PQclear(result);
+        while ((result = PQgetResult(console)))
+            PQclear(result);
+        sql_do(client, "COMMIT");
+        sql_do(client, "SELECT 1"); /* nothing is paused */
+        PQfreeCancel(cancel);
+    }
+    PQfinish(client);
+    PQfinish(console);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(pause_of_one_database_leaves_the_others)
 {
     PGconn *console, *client;
@@ -308,6 +342,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, set_changes_a_setting);
     suite_add(suite, SUITE_OURS, 20, reload_reads_the_file_again);
     suite_add_loop(suite, SUITE_OURS, 20, pause_waits_for_transactions_and_resume_goes_on, 2);
+    suite_add(suite, SUITE_OURS, 30, a_cancel_request_ends_what_waits);
     suite_add(suite, SUITE_OURS, 20, pause_of_one_database_leaves_the_others);
     suite_add(suite, SUITE_OURS, 20, disable_refuses_new_clients_only);
     suite_add_loop(suite, SUITE_OURS, 20, kill_drops_clients_and_servers_until_resume, 2);

@@ -34,6 +34,9 @@ void admin_free(struct admin *admin);
 /* What process->console_client calls. */
 void admin_console_client(struct admin *admin, struct console_client *client);
 
+/* What process->console_cancel calls. */
+void admin_console_cancel(struct admin *admin, uint32_t process_id, uint32_t secret);
+
 /* The daemon was paused or resumed by a signal. */
 void admin_paused(struct admin *admin, bool paused);
 

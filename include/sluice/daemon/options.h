@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 struct options {
-    bool daemonize, quiet, check;
+    bool daemonize, quiet, check, top;
     int verbose; /* how often -v was given */
     const char *user, *file;
 };

@@ -12,6 +12,10 @@
 #define SLOWEST_MAX 10
 /* Slow statements are forgotten after this time. */
 #define SLOWEST_US (15 * 60 * 1000000ULL)
+/* Runs that were this slow are all looked at; of others one in so long, since that costs more than
+ * noting them. */
+#define SLOWEST_SURE_US 50000u
+#define SLOWEST_LOOK_US 1000u
 #define STATEMENT_SHOWN_BYTES 600 /* of a normalised text */
 
 struct slow_statement {
@@ -24,6 +28,7 @@ struct statement_entry;
 
 struct statement_timings {
     struct slow_statement slowest[SLOWEST_MAX];
+    uint64_t slowest_looked_us;     /* when a run was last looked at */
     uint64_t slowest_least_us;      /* who runs no longer is not remembered */
     struct statement_entry *by_key; /* hash */
     struct list by_use;             /* the one used last first */

@@ -26,6 +26,8 @@ struct process {
     void (*worker_drained)(struct worker *worker);
     /* main thread: is handed a client that has logged in to the console; takes it over. */
     void (*console_client)(struct process *process, struct console_client *client);
+    /* main thread: a cancel request with the key of a client of the console. */
+    void (*console_cancel)(struct process *process, uint32_t process_id, uint32_t secret);
     _Atomic bool refusing; /* shutting down: no new clients */
 };
 
@@ -41,7 +43,7 @@ struct worker {
     struct pools pools;
     struct statements statements;       /* what its clients have prepared */
     const struct conf *conf;            /* held */
-    const struct tls *tls;                    /* held */
+    const struct tls *tls;              /* held */
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
     struct list redis_clients;          /* struct redis_client */
     struct list redis_unflushed;        /* those who got replies in this read */
