@@ -190,7 +190,6 @@ const struct conf_table conf_tables[CONF_SECTIONS] = {
                       .what = "lookup",
                       ROWS(lookup_rows),
                       .item_bytes = sizeof(struct conf_lookup),
-                      .effect = CONF_LATER,
                       .complete = true},
 };
 

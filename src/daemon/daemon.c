@@ -9,6 +9,7 @@
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/conf/sections.h"
+#include "sluice/daemon/lookups.h"
 #include "sluice/daemon/systemd.h"
 #include "sluice/net/listener.h"
 #include "sluice/proxy/worker.h"
@@ -137,7 +138,7 @@ static void daemon_configure(struct daemon *daemon, struct conf *conf)
  * false when those are no good, which leaves everything as it was. */
 static bool daemon_take(struct daemon *daemon, struct conf *conf, struct conf_report *report)
 {
-    struct tls *tls = conf ? tls_new(conf, report) : NULL;
+    struct tls *tls = conf && lookups_valid(conf, report) ? tls_new(conf, report) : NULL;
 
     if (!tls) {
         conf_drop(conf);

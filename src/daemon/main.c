@@ -4,6 +4,7 @@
 
 #include "sluice/base/log.h"
 #include "sluice/daemon/daemon.h"
+#include "sluice/daemon/lookups.h"
 #include "sluice/daemon/top.h"
 
 /* All that is done to the process before threads exist. Returns how many sockets listen, or -1. */
@@ -17,7 +18,7 @@ static int prepare(const struct options *options, const struct conf *conf, struc
     if (!daemon_configure_log(options, conf) || !process_pidfile_free(conf->pidfile))
         return -1;
     /* As the user who will read them again at a reload. */
-    *tls = tls_new(conf, report);
+    *tls = lookups_valid(conf, report) ? tls_new(conf, report) : NULL;
     conf_report_log(report);
     if (!*tls)
         return -1;
@@ -44,7 +45,7 @@ int main(int count, char **arguments)
     conf_report_init(&report);
     conf = conf_load(options.file, &report);
     if (!conf || options.check) {
-        tls = conf ? tls_new(conf, &report) : NULL;
+        tls = conf && lookups_valid(conf, &report) ? tls_new(conf, &report) : NULL;
         conf_report_print(&report, stderr);
         conf_report_fini(&report);
         if (tls)

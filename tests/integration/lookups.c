@@ -1,4 +1,5 @@
 /* Lookups of many clients asked together: every client gets what it would have got alone. */
+#include "harness/process.h"
 #include "lookups_crowd.h"
 
 START_TEST(lookups_that_wait_together_are_asked_together)
@@ -275,6 +276,45 @@ START_TEST(a_statement_deallocated_unseen_is_prepared_again)
 }
 END_TEST
 
+/* --- listed ones --- */
+
+START_TEST(listed_lookups_are_batched_and_no_others)
+{
+    static const char other[] = "SELECT name FROM things WHERE id = $1";
+
+    things_create();
+    sluice_start(&sluice,
+                 .databases = "p = {server} pool_size=1 user=bench password=bench\n"
+                              "q = {server} batch_lookups=off\n"
+                              "[lookups]\nthing = database=p query='" LOOKUP "' max_batch_size=4\n",
+                 .settings = "pool_mode = transaction\nworkers = 1\nbatch_lookups = listed\n");
+    logins();
+    ask_all(other);
+    for (int i = 0; i < CROWD; i++)
+        answers(i, "1 2 T(name) D(thing 1) C(SELECT 1) Z(I)");
+    ck_assert_int_eq(batches(), 0);
+    ask_all(LOOKUP);
+    for (int i = 0; i < CROWD; i++)
+        answers(i, thing(1));
+    ck_assert_int_eq(batches(), 2);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_listed_statement_that_is_no_lookup_is_refused_at_start)
+{
+    char *ini = text("%s/lookups.ini", process_directory()), *output;
+    char check[] = "--check", *arguments[] = {check, ini, NULL};
+
+    file_write(ini, "[sluice]\nlisten_addr =\n[databases]\np =\n[lookups]\n"
+                    "bad = database=p query='SELECT nextval($1) FROM t'\n");
+    ck_assert_int_ne(sluice_run(arguments, &output), 0);
+    ck_assert_msg(strstr(output, "lookup \"bad\" cannot be batched: a function that is not on the "
+                                 "list of pure built-in functions: nextval"),
+                  "%s", output);
+}
+END_TEST
+
 /* --- read your writes --- */
 
 enum { PAIRS = 16, ROUNDS = 6250 };
@@ -334,6 +374,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, requests_of_one_client_keep_their_order);
     suite_add(suite, SUITE_OURS, 30, a_changed_table_is_seen_as_it_would_be_alone);
     suite_add(suite, SUITE_OURS, 20, a_statement_deallocated_unseen_is_prepared_again);
+    suite_add(suite, SUITE_OURS, 20, listed_lookups_are_batched_and_no_others);
+    suite_add(suite, SUITE_OURS, 20, a_listed_statement_that_is_no_lookup_is_refused_at_start);
     suite_add(suite, SUITE_OURS, 240, what_was_acknowledged_is_seen);
     return suite_finish(suite);
 }

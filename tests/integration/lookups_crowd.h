@@ -26,6 +26,14 @@ static inline void things_create(void)
                    "GRANT ALL ON things TO PUBLIC");
 }
 
+static inline void logins(void)
+{
+    client_login(&ping, &sluice, "user4", "q");
+    client_login(&holder, &sluice, "user1", "p");
+    for (int i = 0; i < CROWD; i++)
+        client_login(&crowd[i], &sluice, "user1", "p");
+}
+
 /* One server behind p, where lookups are batched; q leads past its queue, and batches nothing. */
 static inline void start(const char *settings)
 {
@@ -35,10 +43,7 @@ static inline void start(const char *settings)
                               "batch_lookups=auto\n"
                               "q = {server} user=bench password=bench\n",
                  .settings = text("pool_mode = transaction\nworkers = 1\n%s", settings));
-    client_login(&ping, &sluice, "user4", "q");
-    client_login(&holder, &sluice, "user1", "p");
-    for (int i = 0; i < CROWD; i++)
-        client_login(&crowd[i], &sluice, "user1", "p");
+    logins();
 }
 
 /* When this returns, the pooler has read what was sent to it before. */
