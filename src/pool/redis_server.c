@@ -154,6 +154,8 @@ static bool question_answered(struct redis_server *redis)
     memmove(redis->questions, redis->questions + 1, --redis->question_count);
     if (question == REDIS_QUESTION_CLIENT_ID && redis->parser.type == ':')
         redis->client_id = (uint64_t)redis->parser.number;
+    if (question == REDIS_QUESTION_CLIENT_ID && failed)
+        redis->noauth = strcmp(redis->parser.code, "NOAUTH") == 0;
     if (failed && question != REDIS_QUESTION_CLIENT_ID && question != REDIS_QUESTION_PING) {
         if (redis->login)
             redis_login_refused(redis, reply_error(redis));

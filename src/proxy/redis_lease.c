@@ -5,6 +5,7 @@
 
 #include "redis_lease.h"
 #include "redis_local.h"
+#include "redis_shared.h"
 #include "sluice/base/log.h"
 
 #define READS_PER_TURN 8
@@ -33,6 +34,7 @@ static void lease_attach(struct redis_client *client, struct server *server)
 
     ensure(redis->owed.length == 0 && redis->dirt == 0 && !redis_server_kept(redis));
     client->server = redis;
+    client->pool->shared->limited = redis->noauth;
     server->holder = client;
     server->holder_ready = lease_ready;
     server->holder_overdue = lease_overdue;

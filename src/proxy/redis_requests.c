@@ -250,6 +250,7 @@ static ssize_t requests_walk(struct redis_client *client, const uint8_t *bytes, 
 {
     size_t at = 0;
 
+    client->parser.limited = client->pool->shared->limited;
     while (at < length) {
         struct redis_input input = {.bytes = bytes + at, .available = length - at};
         enum redis_verdict verdict = REDIS_VERDICT_DONE;

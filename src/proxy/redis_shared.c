@@ -198,6 +198,7 @@ static void shared_attach(struct redis_shared *shared, struct server *server)
     server->holder_due_us = UINT64_MAX;
     redis->retiring = redis->waiting = false;
     redis->progress_us = loop_now_us(redis_shared_loop(shared));
+    shared->limited = redis->noauth;
     shared->server = redis;
 }
 
@@ -393,6 +394,9 @@ void redis_shared_new(struct pool *pool)
     shared->timer.expired = shared_waited;
     shared->waiter.kind = &shared_waiter;
     list_init(&shared->stalled);
+    /* One that min_pool_size has opened. */
+    LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
+        shared->limited |= redis_server_of(container_of(node, struct server, node))->noauth;
     pool->shared = shared;
     pool->shared_free = shared_free;
 }

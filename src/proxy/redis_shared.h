@@ -14,6 +14,7 @@ struct redis_shared {
     struct buffer unsent; /* commands gathered in this turn, or while there is no connection */
     struct redis_owed_ring unsent_owed;
     struct list stalled; /* clients that wait for room */
+    bool limited;        /* its servers want a login first: they take small requests only */
     uint32_t epoch;      /* grows when `server` becomes another one */
 };
 

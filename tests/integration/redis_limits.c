@@ -340,6 +340,43 @@ START_TEST(nobody_may_what_only_another_user_may)
 }
 END_TEST
 
+/* What one sends who has not logged in: the text that it gets, and the end. */
+static void refused_unauthenticated(const char *bytes, const char *expected)
+{
+    int fd = raw_open(port);
+    size_t length;
+    char *got;
+
+    raw_send(fd, bytes, strlen(bytes));
+    got = raw_receive(fd, strlen(expected), 0, &length);
+    ck_assert_str_eq(got, expected);
+    free(got);
+    close(fd);
+}
+
+START_TEST(who_has_not_logged_in_may_send_small_requests_only)
+{
+    redisContext *other;
+    char *id;
+
+    redis_start(&redis, "requirepass secret\n");
+    port = redis_pooled(&sluice, &redis, "pool_size=2", "workers = 1\n");
+    other = redis_open(port);
+    ck_assert_str_eq(redis_do(other, "GET a"), "-NOAUTH Authentication required.");
+    refused_unauthenticated("*11\r\n",
+                            "-ERR Protocol error: unauthenticated multibulk length\r\n<end>");
+    refused_unauthenticated("*2\r\n$3\r\nGET\r\n$16385\r\n",
+                            "-ERR Protocol error: unauthenticated bulk length\r\n<end>");
+    ck_assert_str_eq(redis_do(other, "AUTH secret"), "OK");
+    id = redis_do(other, "CLIENT ID");
+    ck_assert_str_eq(redis_do(other, "MSET 1 1 2 2 3 3 4 4 5 5 6 6"), "OK");
+    ck_assert_str_eq(redis_do(other, "SET a %s", text("%020000d", 0)), "OK");
+    ck_assert_str_eq(redis_do(other, "CLIENT ID"), id);
+    ck_assert_ptr_null(strstr(file_read(sluice.log), "broke the protocol"));
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(clients_know_and_end_each_other)
 {
     redisContext *one, *two;
@@ -405,6 +442,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_is_found_without_clients);
     suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_on_a_socket_is_found_too);
     suite_add(suite, SUITE_OURS, 30, nobody_may_what_only_another_user_may);
+    suite_add(suite, SUITE_OURS, 30, who_has_not_logged_in_may_send_small_requests_only);
     suite_add(suite, SUITE_OURS, 30, clients_know_and_end_each_other);
     suite_add(suite, SUITE_OURS, 60, pool_size_holds_over_all_workers_users_and_databases);
     return suite_finish(suite);

@@ -40,6 +40,7 @@ struct redis_server {
     uint8_t question_count;
     uint8_t reply_bytes; /* of the reply to a question, in `reply` */
     uint8_t first;       /* first byte of the frame that is being read */
+    bool noauth;         /* it wants a login, and nobody logged in */
     bool begun;          /* a part of the reply that is being read has been passed on */
     char reply[REDIS_REPLY_SEEN];
 
