@@ -63,7 +63,7 @@ static const struct conf_choice batch_lookups_choices[] = {
 
 static const struct conf_choice login_choices[] = {
     {.name = "wire", .value = LOGIN_WIRE},
-    {.name = "libpq", .value = LOGIN_LIBPQ, .later = true},
+    {.name = "libpq", .value = LOGIN_LIBPQ},
     {0},
 };
 

@@ -60,6 +60,8 @@ bool process_become(const char *user)
         log_fatal("sluice does not run as root: user=%s is root as well", user);
         return false;
     }
+    /* Where libpq looks for service and pass files. */
+    setenv("HOME", entry->pw_dir, 1);
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pg_dial.h"
+#include "pg_libpq.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
 
@@ -16,6 +17,7 @@ struct pg_cancel {
     struct pg_dial dial;  /* as the connection that it is for: a key never goes unprotected */
     const struct tls *tls;
     char *host;
+    struct pg_libpq_call *call; /* of a server that libpq opened, which has its key */
     struct timer timer;
     void (*done)(struct pg_server *pg);
     uint8_t request[16];
@@ -43,6 +45,8 @@ static void cancel_end(struct pg_cancel *cancel)
 
     timer_cancel(cancel->loop, &cancel->timer);
     stream_close(&cancel->stream);
+    pg_libpq_abandon(cancel->call);
+    cancel->call = NULL;
     notices_tell(cancel->notices);
     cancel->notices = cancel->later;
     cancel->later = NULL;
@@ -92,9 +96,25 @@ static void cancel_ready(struct stream *stream, unsigned what)
         cancel_end(cancel);
 }
 
+static void cancel_by_libpq_over(void *owner)
+{
+    struct pg_cancel *cancel = owner;
+
+    cancel->call = NULL;
+    cancel_end(cancel);
+}
+
 static void cancel_expired(struct timer *timer)
 {
     cancel_end(container_of(timer, struct pg_cancel, timer));
+}
+
+/* Ends in a later turn even when it cannot be sent. */
+static void cancel_by_libpq(struct pg_cancel *cancel)
+{
+    cancel->call = pg_libpq_cancel(cancel->pg, cancel_by_libpq_over, cancel);
+    if (!cancel->call)
+        timer_set(cancel->loop, &cancel->timer, loop_now_us(cancel->loop));
 }
 
 static void cancel_connect(struct pg_cancel *cancel)
@@ -107,6 +127,10 @@ static void cancel_connect(struct pg_cancel *cancel)
     if (conf->cancel_wait_timeout_us)
         timer_set(cancel->loop, &cancel->timer,
                   loop_now_us(cancel->loop) + conf->cancel_wait_timeout_us);
+    if (pg->libpq) {
+        cancel_by_libpq(cancel);
+        return;
+    }
     stream_connect(&cancel->stream, cancel->loop, &pg->base.address.any, pg->base.address_bytes,
                    &options, cancel_ready);
 }

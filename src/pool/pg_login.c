@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pg_dial.h"
+#include "pg_libpq.h"
 #include "sluice/auth/answer.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -26,6 +27,7 @@ struct pg_login {
     struct address addresses[ADDRESSES_MAX];
     unsigned address_count, address;
     struct resolver_question *question; /* under way, or NULL */
+    struct pg_libpq_call *call;         /* likewise, with login=libpq */
     struct secret secret;
     struct answer_terms terms;
     struct login_answer answer;
@@ -43,6 +45,7 @@ void pg_login_free(struct pg_server *pg)
         return;
     if (login->question)
         login->question->asker = NULL;
+    pg_libpq_abandon(login->call);
     login_answer_fini(&login->answer);
     conf_drop(login->conf);
     tls_drop(login->tls);
@@ -206,6 +209,23 @@ static void login_prepare(struct pg_server *pg)
     login_answer_init(&login->answer, &login->terms);
 }
 
+static void login_by_libpq(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    struct pg_libpq_terms terms = {
+        .conf = login->conf,
+        .database = login->database,
+        .password = login->secret.kind == SECRET_PLAIN ? login->secret.text : NULL,
+    };
+
+    login->host_name = login->hosts.count > 0 ? login->hosts.items[0] : "";
+    login->call = pg_libpq_open(pg, &terms);
+    if (login->call)
+        return;
+    pool_failure_set(&login->failure, "53000", "there can be no thread to open a server in");
+    login_fail(pg);
+}
+
 void pg_login_open(struct pool *pool)
 {
     struct pg_server *pg = memory_new(sizeof(*pg));
@@ -230,7 +250,10 @@ void pg_login_open(struct pool *pool)
         "database \"%s\" has no host: give it one in [databases], or set unix_socket_dir",
         pool->database_name);
     login_prepare(pg);
-    login_try_next(pg);
+    if (pool->database->login == LOGIN_LIBPQ)
+        login_by_libpq(pg);
+    else
+        login_try_next(pg);
 }
 
 static void startup_option(struct pg_writer *writer, const char *name, const char *value)
@@ -501,4 +524,28 @@ bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, s
                      "the server broke the protocol during login (message type 0x%02x)", type);
     login_fail(pg);
     return false;
+}
+
+void pg_login_adopted(struct pg_server *pg)
+{
+    struct pg_login *login = pg->login;
+    char text[STREAM_TLS_BYTES];
+
+    login->call = NULL;
+    login->authenticated = login->asked = true;
+    server_move(&pg->base, SERVER_LOGIN);
+    if (pg->base.pool->pools->conf->log_connections) {
+        login_log_connection(&pg->base);
+        if (pg->base.stream.tls)
+            server_log(&pg->base, LOG_LEVEL_INFO, "SSL established: %s",
+                       stream_tls_text(&pg->base.stream, text));
+    }
+    login_ready_for_query(pg);
+}
+
+void pg_login_refused(struct pg_server *pg, const struct pool_failure *failure)
+{
+    pg->login->call = NULL;
+    pg->login->failure = *failure;
+    login_fail(pg);
 }

@@ -24,6 +24,12 @@ void pg_login_lost(struct pg_server *pg, const char *why);
 /* The server sent what is no message: fails. */
 void pg_login_broken(struct pg_server *pg);
 
+/* libpq has logged in (login=libpq): goes on with the server that it opened. */
+void pg_login_adopted(struct pg_server *pg);
+
+/* libpq could not: fails. */
+void pg_login_refused(struct pg_server *pg, const struct pool_failure *failure);
+
 /* Releases what the login holds; safe when there is none. */
 void pg_login_free(struct pg_server *pg);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pg_cancel.h"
+#include "pg_libpq.h"
 #include "pg_login.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -236,6 +237,7 @@ static void server_free(struct server *server)
         stream_write(&server->stream, terminate, sizeof(terminate));
     }
     stream_close(&server->stream);
+    pg_libpq_close(pg);
     pg_cancel_abandon(pg);
     pg_login_free(pg);
     free(pg->host);

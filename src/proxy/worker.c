@@ -185,7 +185,8 @@ static size_t worker_close(struct worker *worker)
     worker_close_clients(worker);
     pools_close(&worker->pools);
     pg_cancels_end(&worker->pools);
-    return mails;
+    /* What helpers had sent just before nobody waited for it any more. */
+    return mails + mailbox_drain(&worker->mailbox);
 }
 
 static void worker_fini(struct worker *worker)

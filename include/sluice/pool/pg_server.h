@@ -8,6 +8,7 @@
 #include "sluice/pool/prepared.h"
 #include "sluice/wire/pg_pipeline.h"
 
+struct pg_conn; /* libpq's PGconn */
 struct pg_login;
 struct pg_timing;
 struct pg_cancel;
@@ -39,6 +40,7 @@ struct pg_server {
     struct pg_cancel *cancel;    /* a cancel request is under way: not to be lent before it ends */
     struct pg_timing *timing;    /* the proxy's, of the present request; freed with the server */
     uint32_t process_id, secret; /* BackendKeyData */
+    struct pg_conn *libpq;       /* of a server that libpq opened, or NULL */
     char *host;                  /* with TLS: what its certificate was compared with */
     char question_error[6];      /* SQLSTATE of what the question led to; "" = none */
 };

@@ -182,8 +182,7 @@ void pool_slot_give(struct pool *pool);
  * who waits rises and nobody starves. */
 struct waiter *pool_first_waiter(const struct pool *pool);
 
-/* An idle server that may be used now, leased by nobody yet; closes or checks those that may not.
- */
+/* An idle server that may be used now, leased by nobody; closes or checks those that may not. */
 struct server *pool_fresh_idle(struct pool *pool);
 
 /* Between parts (pool_share.c). Publishes what the others need to know; asks for a server, or lends

@@ -189,8 +189,6 @@ START_TEST(words_that_promise_what_is_not_there_are_refused)
 {
     bad("auth_type", "ldap",
         "is not supported yet; it may be any, trust, plain, md5, scram-sha-256, cert");
-    refused("[sluice]\n[databases]\nx = login=libpq\n",
-            "conf.ini:3: database \"x\": login = \"libpq\" is not supported yet; it may be wire");
 }
 END_TEST
 
