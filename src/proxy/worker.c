@@ -7,12 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pg_client.h"
 #include "pg_cancels.h"
+#include "pg_client.h"
 #include "redis_client.h"
-#include "statement_stats.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/net/helper.h"
+#include "statement_stats.h"
 
 struct accepted {
     struct mail mail;
@@ -214,6 +215,7 @@ void workers_join(struct process *process)
         for (unsigned i = 0; i < process->registry.worker_count; i++)
             mails += worker_close(&process->workers[i]);
     } while (mails > 0);
+    helpers_end(US_PER_S / 2);
     for (unsigned i = 0; i < process->registry.worker_count; i++)
         worker_fini(&process->workers[i]);
     free(process->workers);

@@ -50,14 +50,29 @@ def proxy_start(name, command, folder, pool, environment=None, before=(), **sett
     return Target.start(name, [*before, command, *user, ini], port, folder, environment)
 
 
-def pgbench(target, *arguments, mode="simple", clients=50, threads=1):
+def certificate(folder):
+    """The settings that offer TLS to clients, with a certificate for this run."""
+    cert, key = (os.path.join(folder.path, name) for name in ("tls.crt", "tls.key"))
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+        "-subj", "/CN=localhost", "-keyout", key, "-out", cert,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    os.chmod(key, 0o644)  # it is of no use to anybody
+    return {
+        "client_tls_sslmode": "require", "client_tls_cert_file": cert, "client_tls_key_file": key,
+    }
+
+
+def pgbench(target, *arguments, mode="simple", clients=50, threads=1, tls=False):
     """Runs pgbench -S; (transactions per second, mean latency in ms, transactions)."""
     command = [
         os.path.join(setting("SLUICE_PG_BIN"), "pgbench"), "-S", "-n", "-h", "127.0.0.1",
         "-U", "bench", "-p", str(target.port), "-M", mode, "-c", str(clients), "-j", str(threads),
         *map(str, arguments), "bench",
     ]
-    environment = {**os.environ, "PGSSLMODE": "disable", "PGPASSWORD": "bench"}
+    sslmode = "require" if tls else "disable"
+    environment = {**os.environ, "PGSSLMODE": sslmode, "PGPASSWORD": "bench"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     found = [
         re.search(pattern, done.stdout)
@@ -89,8 +104,13 @@ def measured(target, each, **options):
 class Client:
     """A client that logs in and asks one question."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port))
+        if tls:
+            self.socket.sendall(struct.pack(">II", 8, 80877103))
+            if self.socket.recv(1) != b"S":
+                raise Failed("the proxy offers no TLS")
+            self.socket = tls.wrap_socket(self.socket)
         self.file = self.socket.makefile("rb")
         text = b"user\0bench\0database\0bench\0\0"
         self.socket.sendall(struct.pack(">II", 8 + len(text), 196608) + text)

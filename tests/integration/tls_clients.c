@@ -426,7 +426,8 @@ START_TEST(large_transfers_pass_both_ways_under_back_pressure)
     PQclear(result);
     /* The client does not read for so long as it takes to fill every buffer on the way. */
     await(postgres_backends(sluice.postgres, "wait_event = 'ClientWrite'") == 1, 20);
-    ck_assert_int_lt(sluice_resident_kb(&sluice) - resident, 5000);
+    if (slow_factor() <= 1) /* a sanitizer keeps freed memory back */
+        ck_assert_int_lt(sluice_resident_kb(&sluice) - resident, 5000);
     while (PQgetCopyData(connection, &row, 0) > 0) {
         ck_assert_str_eq(row, line);
         PQfreemem(row);

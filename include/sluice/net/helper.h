@@ -29,4 +29,8 @@ void helper_abandon(struct helper *helper);
 /* Any thread: true when run() may as well stop. */
 bool helper_abandoned(struct helper *helper);
 
+/* At the end of the process, when all are abandoned: waits until they have noticed, but no longer
+ * than so many microseconds: a call that blocks is left to itself. */
+void helpers_end(uint64_t longest_us);
+
 #endif
