@@ -104,8 +104,8 @@ static int write_ready(FILE *page, const struct show_source *source)
 
 static const struct page_row pages[] = {
     {"/", "text/html; charset=utf-8", 0, write_dashboard},
-    {"/history.json", "application/json", SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST,
-     write_history},
+    {"/history.json", "application/json",
+     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_LOOKUPS, write_history},
     {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics},
     {"/stats.json", "application/json", SURVEY_POOLS, write_json},
     {"/healthz", "text/plain; charset=utf-8", 0, write_health},

@@ -157,6 +157,31 @@ static json_t *history_slowest(const struct survey *survey)
     return rows;
 }
 
+static void batching_add(void *context, const struct survey_lookup *row)
+{
+    struct survey_lookup *sum = context;
+
+    sum->keys += row->keys;
+    sum->batches += row->batches;
+    sum->alone += row->alone;
+    if (row->size_max > sum->size_max)
+        sum->size_max = row->size_max;
+}
+
+/* What batching did since the start, over all lookups. */
+static json_t *history_batching(const struct survey *survey)
+{
+    struct survey_lookup sum = {0};
+    json_t *object = json_object();
+
+    lookup_rows_each(survey, batching_add, &sum);
+    json_object_set_new(object, "keys", json_integer((json_int_t)sum.keys));
+    json_object_set_new(object, "batches", json_integer((json_int_t)sum.batches));
+    json_object_set_new(object, "alone", json_integer((json_int_t)sum.alone));
+    json_object_set_new(object, "size_max", json_integer((json_int_t)sum.size_max));
+    return object;
+}
+
 void page_history(FILE *page, const struct show_source *source)
 {
     const struct admin *admin = source->admin;
@@ -177,6 +202,7 @@ void page_history(FILE *page, const struct show_source *source)
     json_object_set_new(all, "points", json_integer(HISTORY_POINTS));
     json_object_set_new(all, "pools", pools);
     json_object_set_new(all, "waiting", history_waiting(source->survey));
+    json_object_set_new(all, "batching", history_batching(source->survey));
     json_object_set_new(all, "statements", history_slowest(source->survey));
     ensure(json_dumpf(all, page, JSON_COMPACT) == 0);
     fputc('\n', page);

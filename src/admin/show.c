@@ -14,6 +14,7 @@ const struct show *const shows[] = {
     &show_fds,
     &show_latency,
     &show_lists,
+    &show_lookups,
     &show_mem,
     &show_peer_pools,
     &show_peers,

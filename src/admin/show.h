@@ -65,13 +65,17 @@ void redis_pool_rows_each(const struct show_source *source,
                           void (*each)(void *context, const struct redis_pool_row *row),
                           void *context);
 
+/* Calls each for every lookup, over all workers. */
+void lookup_rows_each(const struct survey *survey,
+                      void (*each)(void *context, const struct survey_lookup *row), void *context);
+
 const char *pool_mode_name(enum pool_mode mode);
 
 extern const struct show show_pools, show_clients, show_servers, show_sockets, show_active_sockets,
     show_fds, show_databases, show_users, show_peers, show_peer_pools, show_config, show_lists,
     show_mem, show_state, show_version, show_dns_hosts, show_dns_zones, show_stats,
     show_stats_totals, show_stats_averages, show_totals, show_latency, show_redis_pools,
-    show_redis_clients, show_redis_servers, show_redis_stats, show_statements,
-    show_pinned;
+    show_redis_clients, show_redis_servers, show_redis_stats, show_statements, show_pinned,
+    show_lookups;
 
 #endif

@@ -215,6 +215,8 @@ static void survey_delivered(struct mail *mail, void *receiver)
         survey_servers(part, &worker->pools);
     if (part->survey->wanted & SURVEY_SLOWEST)
         survey_slowest(part, &worker->timings, loop_now_us(&worker->loop));
+    if (part->survey->wanted & SURVEY_LOOKUPS)
+        survey_lookups(part, &worker->pools);
     if (part->survey->wanted & SURVEY_STATEMENTS)
         survey_statements(part, &worker->timings);
     mail->deliver = survey_answered;
@@ -249,6 +251,16 @@ static void pools_free(struct survey_pool *pools, size_t count)
     free(pools);
 }
 
+static void lookups_free(struct survey_lookup *lookups, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(lookups[i].database);
+        free(lookups[i].user);
+        free(lookups[i].text);
+    }
+    free(lookups);
+}
+
 static void statements_free(struct survey_statement *statements, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -272,6 +284,7 @@ void survey_free(struct survey *survey)
         free(part->redis_clients);
         free(part->redis_servers);
         free(part->slowest);
+        lookups_free(part->lookups, part->lookup_count);
         statements_free(part->statements, part->statement_count);
     }
     free(survey);

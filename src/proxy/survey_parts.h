@@ -16,4 +16,7 @@ bool survey_server_stale(const struct server *server);
 /* survey_redis.c: the pools of [redis], and their clients and servers when they are wanted. */
 void survey_redis(struct survey_part *part, struct worker *worker);
 
+/* survey_lookups.c */
+void survey_lookups(struct survey_part *part, const struct pools *pools);
+
 #endif

@@ -12,6 +12,7 @@ enum survey_of {
     SURVEY_SERVERS = 1 << 2,
     SURVEY_REDIS_CLIENTS = 1 << 3,
     SURVEY_REDIS_SERVERS = 1 << 4,
+    SURVEY_LOOKUPS = 1 << 8,
     SURVEY_SLOWEST = 1 << 6,
     SURVEY_STATEMENTS = 1 << 7,
     SURVEY_WAITING = 1 << 5, /* in `clients`: SURVEY_WAITING_MAX who wait longest, of each worker */
@@ -59,6 +60,13 @@ struct survey_peer {
     uint32_t owed;       /* replies that have not come */
 };
 
+/* One lookup of one part of a pool; texts are its own. */
+struct survey_lookup {
+    char *database, *user, *text;
+    const char *refusal; /* why it is not batched; NULL: it is */
+    uint64_t batches, keys, alone, size_max, wait_us, errors, changes, again;
+};
+
 /* What one worker has. */
 struct survey_part {
     struct mail mail;
@@ -77,6 +85,8 @@ struct survey_part {
     size_t slowest_count;
     struct survey_statement *statements;
     size_t statement_count;
+    struct survey_lookup *lookups;
+    size_t lookup_count;
     size_t login_clients;                 /* without a pool yet */
     unsigned free_blocks[BUFFER_CLASSES]; /* in the cache of its loop */
 };
