@@ -59,7 +59,7 @@ START_TEST(history_tells_only_what_is_new)
     start();
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     sql_do(client, "SELECT 1");
-    await(strstr(http_get(port, "/history.json"), "\"database\":\"p\",\"user\":\"user1\""), 20);
+    await(strstr(http_get(port, "/history.json"), "\"kind\":\"postgresql\""), 20);
     answer = http_get(port, "/history.json");
     ck_assert_msg(strstr(answer, "\"queries\":[") && !strstr(answer, "\"queries\":[]"), "%s",
                   answer);
