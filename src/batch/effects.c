@@ -59,8 +59,8 @@ static bool word_here(const char *at, const char *end, const char *word)
 static bool begins_effect(const char *at, const char *end)
 {
     static const char *const words[] = {
-        "set",     "reset",      "discard", "listen", "unlisten", "prepare",
-        "execute", "deallocate", "declare", "close",  "do",       "call", "drop",
+        "set",        "reset",   "discard", "listen", "unlisten", "prepare", "execute",
+        "deallocate", "declare", "close",   "do",     "call",     "drop",
     };
 
     at = blanks_skip(at, end);
@@ -151,6 +151,8 @@ static void find_variable(struct effects *effects, const json_t *fields)
         effects->begins |= EFFECT_SETTINGS | EFFECT_RESET_ALL;
     } else if (strcmp(kind, "VAR_SET_MULTI") != 0) {
         name_add(effects, name);
+        if (strcmp(kind, "VAR_SET_DEFAULT") == 0)
+            effects->begins |= EFFECT_DEFAULT;
     } else if (strcmp(name, "SESSION CHARACTERISTICS") == 0) {
         name_add(effects, "default_transaction_isolation");
     }

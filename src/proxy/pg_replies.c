@@ -95,7 +95,9 @@ static enum verdict replies_own_ready(struct pg_client *client, struct pool_fail
 {
     const struct pool_failure *refused = NULL;
 
-    if (client->session.setting)
+    if (client->session.restoring)
+        client->session.restoring = false;
+    else if (client->session.setting)
         client->session.setting = false;
     else if (client->session.ask)
         refused = pg_session_answered(client);
@@ -134,6 +136,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
         return replies_own_ready(client, failure);
     }
     replies_count(client);
+    pg_session_restore(client);
     if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
         *failure = *pg_error_row(PG_ERROR_STATEMENT_MODE);
         client->owed_ready = true;
@@ -193,11 +196,14 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         pg_session_row(client, body, length);
     if (type == PG_COMMAND_COMPLETE) {
         pg_statements_command(client, body, length);
-        pg_session_command(client, body, length);
-        if (verdict == PG_PASS)
+        if (verdict == PG_PASS) {
+            pg_session_command(client, body, length);
             pg_timing_command(client, body, length);
+        }
     }
     if (type == PG_PARAMETER_STATUS) {
+        if (verdict == PG_SWALLOW && client->session.restoring)
+            verdict = PG_PASS;
         if (!pg_server_parameter(pg, body, length))
             verdict = PG_UNEXPECTED;
         else if (verdict == PG_PASS) {

@@ -168,6 +168,7 @@ void pg_session_suspect(struct pg_client *client, uint32_t effects)
         return;
     begins = effects & ((1u << EFFECTS_ENDS_SHIFT) - 1);
     ends = effects >> EFFECTS_ENDS_SHIFT;
+    session->reset |= (begins & EFFECT_DEFAULT) != 0;
     session->suspect |= (uint16_t)((begins | (ends & session->pinned)) & effects_followed(client));
     if (session->suspect)
         client->server->unclean = true;
@@ -196,8 +197,59 @@ void pg_session_look(struct pg_client *client, uint8_t type, const uint8_t *body
 
 void pg_session_command(struct pg_client *client, const uint8_t *tag, size_t length)
 {
-    if (length == sizeof("LOAD") && memcmp(tag, "LOAD", length) == 0)
+    static const char load[] = "LOAD", reset[] = "RESET", discard[] = "DISCARD ALL";
+
+    if (length == sizeof(load) && memcmp(tag, load, length) == 0)
         pg_session_suspect(client, EFFECT_LOAD);
+    else if ((length == sizeof(reset) && memcmp(tag, reset, length) == 0) ||
+             (length == sizeof(discard) && memcmp(tag, discard, length) == 0))
+        client->session.reset = true;
+}
+
+/* What the server should report: what was reset has the value that the client asked for. */
+static struct params *params_restored(struct pg_client *client)
+{
+    struct params_set *set = &client->worker->pools.params;
+    const struct params *startup = client->session.startup;
+    struct pg_server *pg = client->server;
+    struct params *wanted = params_hold(pg->params);
+    const char *value;
+
+    for (const char *name = params_next(startup, NULL, &value); name;
+         name = params_next(startup, name, &value)) {
+        const char *present = params_get(pg->params, name);
+        const char *first = params_get(pg->initial, name);
+
+        if (present && first && strcmp(present, first) == 0)
+            wanted = params_with(set, wanted, name, value);
+    }
+    return wanted;
+}
+
+void pg_session_restore(struct pg_client *client)
+{
+    struct pg_session *session = &client->session;
+    struct pg_server *pg = client->server;
+    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
+    char sets[PARAMS_SETS_BYTES + 1];
+    struct params *wanted;
+    size_t length;
+
+    if (!session->reset || pg->status == 'E')
+        return;
+    session->reset = false;
+    if (!session->startup || session->startup == pg->initial)
+        return;
+    wanted = params_restored(client);
+    length = params_difference(wanted, pg->params, sets, sizeof(sets));
+    params_drop(&client->worker->pools.params, wanted);
+    if (length == 0 || length == sizeof(sets))
+        return;
+    session->restoring = true;
+    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
+    stream_queue(&pg->base.stream, header, sizeof(header));
+    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+    stream_write(&pg->base.stream, sets, length + 1);
 }
 
 /* --- the question --- */
@@ -439,7 +491,7 @@ bool pg_session_leave(struct pg_client *client)
     if (session->pinned)
         registry_pin_give(client->pool->totals);
     session->pinned = session->suspect = 0;
-    session->setting = false;
+    session->setting = session->reset = session->restoring = false;
     if (session->ask)
         ask_free(client);
     return lost;
@@ -451,4 +503,5 @@ void pg_session_free(struct pg_client *client)
 
     params_drop(set, client->session.settings);
     params_drop(set, client->session.dotted);
+    params_drop(set, client->session.startup);
 }

@@ -27,13 +27,16 @@ struct pg_ask {
 /* Embedded in its client; all zero until the first statement that matters. */
 struct pg_session {
     struct params
-        *settings;         /* that follow the client; values as settings_difference() wants them */
-    struct params *dotted; /* names of settings with a dot, which no server lists; NULL: none */
-    struct pg_ask *ask;    /* NULL: none is under way */
-    uint64_t pinned_us;    /* since when */
-    uint16_t pinned;       /* EFFECT_ bits: why its server stays with it; 0: it does not */
-    uint16_t suspect;      /* EFFECT_ bits: what its transaction may have left */
-    bool setting;          /* its settings are being set on its server */
+        *settings;          /* that follow the client; values as settings_difference() wants them */
+    struct params *startup; /* what it has asked for at login, and servers report */
+    struct params *dotted;  /* names of settings with a dot, which no server lists; NULL: none */
+    struct pg_ask *ask;     /* NULL: none is under way */
+    uint64_t pinned_us;     /* since when */
+    uint16_t pinned;        /* EFFECT_ bits: why its server stays with it; 0: it does not */
+    uint16_t suspect;       /* EFFECT_ bits: what its transaction may have left */
+    bool reset;             /* it may have reset what it asked for at login */
+    bool restoring;         /* that is being set again */
+    bool setting;           /* its settings are being set on its server */
 };
 
 /* The client has got a server: has it take up the client's settings, in the next write. */
@@ -57,6 +60,10 @@ void pg_session_suspect(struct pg_client *client, uint32_t effects);
 
 /* The tag of a CommandComplete. */
 void pg_session_command(struct pg_client *client, const uint8_t *tag, size_t length);
+
+/* ReadyForQuery of a request of the client's: what it has reset gets the values that the client
+ * asked for at login, as it would on a connection of its own. */
+void pg_session_restore(struct pg_client *client);
 
 /* Its server is at rest: asks it when there is something to ask. True when it did. */
 bool pg_session_ask(struct pg_client *client);

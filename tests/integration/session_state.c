@@ -16,6 +16,7 @@ static struct client client, neighbour;
 #define DATABASES                                       \
     "p = {server} pool_size=1\n"                        \
     "two = {server} pool_size=2\n"                      \
+    "own = {server} pool_mode=session\n"                \
     "each = {server} pool_mode=statement pool_size=1\n" \
     "super = {server} pool_size=2 user=postgres password=postgres\n"
 
@@ -395,6 +396,114 @@ START_TEST(pass_and_no_pin_are_as_pgbouncer)
 }
 END_TEST
 
+/* In transaction and in session mode. */
+START_TEST(reset_gives_back_what_was_asked_for_at_login)
+{
+    static const char *const databases[] = {"p", "own"};
+    static const char *const resets[] = {"RESET TimeZone", "RESET ALL", "DISCARD ALL",
+                                         "BEGIN; RESET TimeZone; COMMIT"};
+    PGconn *mine, *other;
+
+    start("two", "");
+    mine = sluice_connect(
+        &sluice, text("user=user1 dbname=%s options='-c TimeZone=Asia/Tokyo'", databases[_i]));
+    other = sluice_connect(&sluice, text("user=user1 dbname=%s", databases[_i]));
+    for (size_t i = 0; i < sizeof(resets) / sizeof(resets[0]); i++) {
+        sql_do(mine, "SET TimeZone = 'Europe/Paris'");
+        ck_assert_str_eq(sql_value(mine, "SHOW TimeZone"), "Europe/Paris");
+        sql_do(mine, resets[i]);
+        ck_assert_str_eq(sql_value(mine, "SHOW TimeZone"), "Asia/Tokyo");
+        ck_assert_str_eq(PQparameterStatus(mine, "TimeZone"), "Asia/Tokyo");
+        ck_assert_str_ne(sql_value(other, "SHOW TimeZone"), "Asia/Tokyo");
+    }
+    sql_do(mine, "BEGIN; SET TimeZone = 'Europe/Paris'");
+    sql_do(mine, "RESET TimeZone");
+    ck_assert_str_eq(sql_value(mine, "SHOW TimeZone"), "Asia/Tokyo");
+    sql_do(mine, "ROLLBACK");
+    ck_assert_str_eq(sql_value(mine, "SHOW TimeZone"), "Asia/Tokyo");
+    PQfinish(mine);
+    PQfinish(other);
+    stop();
+}
+END_TEST
+
+/* Many clients on few servers of two workers, each with settings and a statement of its own. */
+START_TEST(two_workers_keep_sessions_apart)
+{
+    PGconn *clients[12];
+
+    sluice_start(&sluice, .databases = "p = {server} pool_size=8\n",
+                 .settings = "pool_mode = transaction\nworkers = 2\n");
+    for (int i = 0; i < 12; i++) {
+        clients[i] = sluice_connect(&sluice, "user=user1 dbname=p");
+        sql_do(clients[i], text("SET work_mem = '%dkB'", 1000 + i));
+        sql_do(clients[i], text("SET app.token = 'token %d'", i));
+        PQclear(PQprepare(clients[i], "s", text("SELECT current_setting('app.token') || ' %d'", i),
+                          0, NULL));
+    }
+    for (int round = 0; round < 30; round++) {
+        for (int i = 0; i < 12; i++)
+            ck_assert_int_eq(PQsendQueryPrepared(clients[i], "s", 0, NULL, NULL, NULL, 0), 1);
+        for (int i = 0; i < 12; i++) {
+            PGresult *result = PQgetResult(clients[i]);
+
+            ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s",
+                          PQerrorMessage(clients[i]));
+            ck_assert_str_eq(PQgetvalue(result, 0, 0), text("token %d %d", i, i));
+            PQclear(result);
+            ck_assert_ptr_null(PQgetResult(clients[i]));
+        }
+        ck_assert_str_eq(sql_value(clients[round % 12], "SHOW work_mem"),
+                         text("%dkB", 1000 + round % 12));
+    }
+    for (int i = 0; i < 12; i++)
+        PQfinish(clients[i]);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* A pinned statement of SQL, used from the protocol and the other way round. */
+START_TEST(prepare_and_execute_of_sql_work)
+{
+    start("two", "");
+    run(&client, "PREPARE q (int) AS SELECT $1 + 1", "PREPARE");
+    ck_assert_str_eq(client_query(&neighbour, "EXECUTE q(1)"),
+                     "E(26000 prepared statement \"q\" does not exist) Z(I)");
+    ck_assert_str_eq(client_query(&client, "EXECUTE q(1)"), "T(?column?) D(2) C(SELECT 1) Z(I)");
+    run(&client, "DEALLOCATE q", "DEALLOCATE");
+    await_pinned("");
+    ck_assert_str_eq(client_query(&client, "EXECUTE q(1)"),
+                     "E(26000 prepared statement \"q\" does not exist) Z(I)");
+    ck_assert_str_eq(extended(&client, "PREPARE q AS SELECT 7"), "1 2 n C(PREPARE) Z(I)");
+    await_pinned("PREPARE");
+    ck_assert_str_eq(client_query(&client, "EXECUTE q"), "T(?column?) D(7) C(SELECT 1) Z(I)");
+    ck_assert_str_eq(extended(&client, "DEALLOCATE q"), "1 2 n C(DEALLOCATE) Z(I)");
+    await_pinned("");
+    stop();
+}
+END_TEST
+
+START_TEST(a_batch_is_asked_with_nobodys_settings)
+{
+    start("p", "batch_lookups = auto\n");
+    run(&client, "CREATE TABLE looked AS SELECT x, x * 2 AS y FROM generate_series(1, 9) x",
+        "SELECT 9");
+    run(&client, "CREATE SCHEMA other; CREATE TABLE other.looked AS SELECT x, 0 AS y FROM looked",
+        "CREATE SCHEMA) C(SELECT 9");
+    run(&client, "SET search_path = other", "SET");
+    for (int i = 0; i < 5; i++) {
+        struct client *both[] = {&client, &neighbour};
+
+        for (int j = 0; j < 2; j++)
+            client_send(both[j], put_sync(put_extended(
+                                     put_new(), "SELECT y FROM looked WHERE x = $1::int", "4")));
+        ck_assert_str_eq(client_answer(&client), "1 2 T(y) D(0) C(SELECT 1) Z(I)");
+        ck_assert_str_eq(client_answer(&neighbour), "1 2 T(y) D(8) C(SELECT 1) Z(I)");
+    }
+    stop();
+}
+END_TEST
+
 START_TEST(statement_mode_follows_too)
 {
     start("each", "");
@@ -426,5 +535,9 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, session_set_pin_keeps_the_server);
     suite_add(suite, SUITE_OURS, 20, pass_and_no_pin_are_as_pgbouncer);
     suite_add(suite, SUITE_OURS, 20, statement_mode_follows_too);
+    suite_add_loop(suite, SUITE_OURS, 20, reset_gives_back_what_was_asked_for_at_login, 2);
+    suite_add(suite, SUITE_OURS, 30, two_workers_keep_sessions_apart);
+    suite_add(suite, SUITE_OURS, 20, prepare_and_execute_of_sql_work);
+    suite_add(suite, SUITE_OURS, 20, a_batch_is_asked_with_nobodys_settings);
     return suite_finish(suite);
 }

@@ -25,6 +25,7 @@ enum effect {
     EFFECT_LOAD = 1 << 7, /* LOAD; its CommandComplete tells, not its text */
     EFFECT_AUTHORIZATION = 1 << 8, /* SET or RESET SESSION AUTHORIZATION */
     EFFECT_RESET_ALL = 1 << 9,     /* RESET ALL, DISCARD ALL */
+    EFFECT_DEFAULT = 1 << 10,      /* SET ... TO DEFAULT */
 };
 
 #define EFFECTS_ALL                                                                     \

@@ -16,6 +16,7 @@ static const struct {
     {"SELECT 1;SET x = 1", EFFECT_SETTINGS, 0, "x"},
     {"RESET x", EFFECT_SETTINGS, 0, "x"},
     {"SET x FROM CURRENT", EFFECT_SETTINGS, 0, "x"},
+    {"SET x TO DEFAULT", EFFECT_SETTINGS | EFFECT_DEFAULT, 0, "x"},
     {"SET ROLE x", EFFECT_SETTINGS, 0, "role"},
     {"SET SESSION AUTHORIZATION x", EFFECT_SETTINGS | EFFECT_AUTHORIZATION, 0,
      "session_authorization"},
