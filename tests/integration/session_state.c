@@ -485,7 +485,7 @@ END_TEST
 
 START_TEST(a_batch_is_asked_with_nobodys_settings)
 {
-    start("p", "batch_lookups = auto\n");
+    start("super", "batch_lookups = auto\n");
     run(&client, "CREATE TABLE looked AS SELECT x, x * 2 AS y FROM generate_series(1, 9) x",
         "SELECT 9");
     run(&client, "CREATE SCHEMA other; CREATE TABLE other.looked AS SELECT x, 0 AS y FROM looked",
