@@ -64,10 +64,11 @@ static bool begins_effect(const char *at, const char *end)
     };
 
     at = blanks_skip(at, end);
-    if (at == end || !strchr("srdlupecSRDLUPEC", *at))
+    if (end - at < 3)
         return false;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (word_here(at, end, words[i]))
+        if ((at[0] | 0x20) == words[i][0] && (at[1] | 0x20) == words[i][1] &&
+            ((at[2] | 0x20) == words[i][2] || words[i][2] == '\0') && word_here(at, end, words[i]))
             return true;
     return false;
 }
@@ -86,15 +87,23 @@ static bool precedes(const char *at, const char *begin, const char *word)
     return (size_t)(at - begin) >= length && strncasecmp(at - length, word, length) == 0;
 }
 
+/* TEMP or TEMPORARY, of which at is the P. */
+static bool temporary_here(const char *at, const char *begin, const char *end)
+{
+    if (!precedes(at, begin, "tem") || (at - begin > 3 && in_word(at[-4])))
+        return false;
+    return at + 1 == end || !in_word(at[1]) || word_here(at + 1, end, "orary");
+}
+
 bool effects_possible(const char *text, size_t bytes)
 {
     /* Where a closer look begins: at the end of a statement, in names such as set_config,
-     * pg_advisory_lock and pg_temp, and before TEMP. */
+     * pg_advisory_lock and pg_temp, and in TEMP. */
     static const bool marks[256] = {
         [';'] = true,
         ['_'] = true,
-        ['t'] = true,
-        ['T'] = true,
+        ['p'] = true,
+        ['P'] = true,
     };
     const char *end = text + bytes;
 
@@ -111,9 +120,7 @@ bool effects_possible(const char *text, size_t bytes)
                 (follows(at + 1, end, "temp") && precedes(at, text, "pg")) ||
                 precedes(at, text, "advisory"))
                 return true;
-        } else if (end - at > 4 && (at[1] | 0x20) == 'e' && (at[2] | 0x20) == 'm' &&
-                   (at[3] | 0x20) == 'p' && (at == text || !in_word(at[-1])) &&
-                   (!in_word(at[4]) || word_here(at, end, "temporary"))) {
+        } else if (at > text && (at[-1] | 0x20) == 'm' && temporary_here(at, text, end)) {
             return true;
         }
     }
