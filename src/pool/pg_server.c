@@ -14,6 +14,7 @@
 #define MESSAGE_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
 /* Reads of one server in one turn, while it finishes what a lost client asked. */
 #define READS_PER_TURN 8
+#define HURRY_MS 1000
 
 static bool drain_go_on(struct pg_server *pg);
 
@@ -68,6 +69,24 @@ static void server_check(struct server *server)
     server_ask(pg_server_of(server), PG_QUESTION_CHECK, strcmp(query, "<empty>") == 0 ? "" : query);
 }
 
+static unsigned long setting_ms(const struct params *settings, const char *name)
+{
+    const char *value = params_get(settings, name);
+
+    return value ? strtoul(value, NULL, 10) : 0;
+}
+
+/* A time limit that could hit the next client, which would be told of an error that is none of its
+ * business: one so short that it could hit what we set for it, or one on being idle. */
+static bool settings_hurry(const struct params *settings)
+{
+    unsigned long statement = setting_ms(settings, "statement_timeout");
+    unsigned long transaction = setting_ms(settings, "transaction_timeout");
+
+    return (statement > 0 && statement < HURRY_MS) || (transaction > 0 && transaction < HURRY_MS) ||
+           setting_ms(settings, "idle_session_timeout") > 0;
+}
+
 static bool server_reset(struct server *server)
 {
     struct pg_server *pg = pg_server_of(server);
@@ -76,7 +95,7 @@ static bool server_reset(struct server *server)
     bool asked = conf->server_reset_query[0] &&
                  (pool->settings.mode == POOL_MODE_SESSION || conf->server_reset_query_always);
 
-    if (server->close_needed || (!asked && !pg->unclean))
+    if (server->close_needed || (!asked && !pg->unclean && !settings_hurry(pg->settings)))
         return false;
     /* What we know of the server must be true afterwards, whatever the setting says. */
     server_ask(pg, PG_QUESTION_RESET,

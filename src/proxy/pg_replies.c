@@ -110,7 +110,7 @@ static enum verdict replies_own_ready(struct pg_client *client, struct pool_fail
 /* Our setting what the client's session has set was refused, and ended the server's session. */
 static bool setting_refused(const struct pg_client *client, const struct pool_failure *failure)
 {
-    return client->session.setting && strncmp(failure->sqlstate, "57P", 3) != 0 &&
+    return client->session.setting && strncmp(failure->sqlstate, "57", 2) != 0 &&
            strncmp(failure->sqlstate, "08", 2) != 0;
 }
 

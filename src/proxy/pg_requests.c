@@ -203,7 +203,7 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
     if (verdict == VERDICT_PASS) {
         pg_pipeline_sent(&pg->pipeline, type, false);
         pg_statements_passed(client, type, body, have, length);
-        if (type == PG_QUERY || type == PG_PARSE)
+        if (type == PG_QUERY || type == PG_PARSE || type == PG_FUNCTION_CALL)
             pg_session_look(client, type, body, have, length);
     }
     if (type == PG_PARSE)

@@ -174,9 +174,23 @@ void pg_session_suspect(struct pg_client *client, uint32_t effects)
         client->server->unclean = true;
 }
 
+/* What a FunctionCall does is known by the function's OID, which never changes. */
+static uint32_t function_effects(uint32_t oid)
+{
+    if (oid == 2078) /* set_config */
+        return EFFECT_SETTINGS | EFFECT_UNKNOWN;
+    if (oid >= 2880 && oid <= 2892) /* pg_advisory_lock ... pg_advisory_unlock_all */
+        return EFFECT_LOCK | EFFECT_LOCK << EFFECTS_ENDS_SHIFT;
+    return 0;
+}
+
 void pg_session_look(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                      size_t length)
 {
+    if (type == PG_FUNCTION_CALL) {
+        pg_session_suspect(client, have >= 4 ? function_effects(pg_u32(body)) : EFFECTS_ALL);
+        return;
+    }
     if (type == PG_PARSE) {
         const uint8_t *name_end = memchr(body, '\0', have);
         size_t name_bytes;
@@ -341,7 +355,8 @@ static void setting_found(struct pg_client *client, const char *name, const char
     if (setting_reported(client, name) || strncasecmp(name, "transaction_", 12) == 0 ||
         (strcmp(name, "role") == 0 && strcmp(value, "none") == 0))
         return;
-    if (ask->kinds & EFFECT_RESET_ALL && value[0] == '\0' && strchr(name, '.')) {
+    if (client->session.dotted && ask->kinds & EFFECT_RESET_ALL && value[0] == '\0' &&
+        strchr(name, '.')) {
         /* What was reset is forgotten, as far as a server can. */
         client->session.dotted = params_without(set, client->session.dotted, name);
         return;

@@ -42,7 +42,7 @@ struct pg_session {
 /* The client has got a server: has it take up the client's settings, in the next write. */
 void pg_session_attach(struct pg_client *client);
 
-/* A Query or Parse is passed on; body: `have` bytes of `length`. */
+/* A Query, Parse or FunctionCall is passed on; body: `have` bytes of `length`. */
 void pg_session_look(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                      size_t length);
 

@@ -504,6 +504,63 @@ START_TEST(a_batch_is_asked_with_nobodys_settings)
 }
 END_TEST
 
+START_TEST(a_short_timeout_never_hits_a_neighbour)
+{
+    start("p", "");
+    run(&client, "SET statement_timeout = '500ms'", "SET");
+    for (int i = 0; i < 50; i++)
+        ck_assert_str_eq(shown(i % 2 ? &client : &neighbour, "statement_timeout"),
+                         i % 2 ? "500ms" : "0");
+    ck_assert_ptr_nonnull(
+        strstr(client_query(&client, "SELECT pg_sleep(1)"), "E(57014 canceling statement due to"));
+    ck_assert_str_eq(value(&neighbour, "SELECT 'served' FROM pg_sleep(0.6)"), "served");
+    stop();
+}
+END_TEST
+
+START_TEST(hostile_clients_harm_nobody)
+{
+    static const char *const texts[] = {
+        /* A setting with a dot that nobody has named, reset and set. */
+        "RESET ALL; DO 'BEGIN PERFORM set_config(''plpgsql.extra_warnings'', '''', false); END'",
+        "SET app.\"x'; DROP TABLE y; --\" = 1",
+        "SET exit_on_error = on",
+        "SET search_path = 'x''; SELECT 1/0; --'",
+        "SET idle_session_timeout = 1",
+        "SET default_transaction_read_only = on; SET transform_null_equals = on",
+        "SELECT set_config('app.' || x, repeat('x', 900), false) FROM generate_series(1, 200) x",
+        "SELECT set_config('app.long', repeat('x', 100000), false)",
+    };
+    const size_t count = sizeof(texts) / sizeof(texts[0]);
+    char *many = text("%s", "");
+
+    start("two", "");
+    for (int i = 0; i < 200; i++)
+        many = text("%sSET app.x%d = '%d';", many, i, i);
+    for (size_t i = 0; i < count + 2; i++) {
+        struct client hostile;
+
+        client_login(&hostile, &sluice, "user1", "two");
+        if (i < count)
+            client_query(&hostile, texts[i]);
+        else if (i == count)
+            client_query(&hostile, many);
+        else /* pg_advisory_lock() by its OID */
+            client_send(&hostile, put_function_call(put_new(), 2880, "1"));
+        ck_assert_str_eq(value(&neighbour, "SELECT 1 / 1"), "1");
+        client_query(&hostile, "SELECT 1/0");
+        ck_assert_str_eq(shown(&neighbour, "search_path"), "\"$user\", public");
+        ck_assert_str_eq(shown(&neighbour, "default_transaction_read_only"), "off");
+        client_close(&hostile);
+        await_pinned("");
+        await(strcmp(value(&client, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+                     "0") == 0,
+              5);
+    }
+    stop();
+}
+END_TEST
+
 START_TEST(statement_mode_follows_too)
 {
     start("each", "");
@@ -536,6 +593,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, pass_and_no_pin_are_as_pgbouncer);
     suite_add(suite, SUITE_OURS, 20, statement_mode_follows_too);
     suite_add_loop(suite, SUITE_OURS, 20, reset_gives_back_what_was_asked_for_at_login, 2);
+    suite_add(suite, SUITE_OURS, 20, a_short_timeout_never_hits_a_neighbour);
+    suite_add(suite, SUITE_OURS, 30, hostile_clients_harm_nobody);
     suite_add(suite, SUITE_OURS, 30, two_workers_keep_sessions_apart);
     suite_add(suite, SUITE_OURS, 20, prepare_and_execute_of_sql_work);
     suite_add(suite, SUITE_OURS, 20, a_batch_is_asked_with_nobodys_settings);
