@@ -1,6 +1,5 @@
 /* What a session leaves behind a transaction, in transaction mode: settings follow their client to
  * whichever server it gets, the rest pins the server, and nothing of a neighbour is ever seen. */
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -290,8 +289,8 @@ START_TEST(a_pinned_server_is_clean_when_its_client_has_gone)
               "WHERE locktype = 'advisory')"),
         "0");
     await_pinned("");
-    client_login(&client, &sluice, "user1", "p");
-    stop();
+    client_close(&neighbour);
+    sluice_stop(&sluice);
 }
 END_TEST
 
@@ -462,7 +461,6 @@ START_TEST(two_workers_keep_sessions_apart)
 }
 END_TEST
 
-/* A pinned statement of SQL, used from the protocol and the other way round. */
 START_TEST(prepare_and_execute_of_sql_work)
 {
     start("two", "");
