@@ -178,7 +178,6 @@ const struct conf_table conf_tables[CONF_SECTIONS] = {
                     .what = "peer",
                     ROWS(peer_rows),
                     .item_bytes = sizeof(struct conf_peer),
-                    .effect = CONF_LATER,
                     .complete = true},
     [CONF_REDIS] = {.name = "redis",
                     .what = "Redis pool",

@@ -1,18 +1,25 @@
-/* Cancel requests of clients: our own keys, which name worker and client, so that a request reaches
- * only the statement of the client that asked. The one who asks is answered (by the end of its
- * connection) when the request can do nothing any more. */
+#include "pg_cancels.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "pg_cancels.h"
 #include "pg_client.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_peers.h"
+#include "sluice/auth/digest.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
 
-#define WORKER_BITS 6 /* WORKERS_MAX workers; the rest of the process id is the slot */
+/* A process id: worker, slot, random bits; the highest is 0, since many take it for a number. */
+#define WORKER_BITS 6
+#define SLOT_BITS 20
+#define CONSOLE_INDEX ((1u << WORKER_BITS) - 1) /* as admin/console.c writes it */
+#define RANDOM_SHIFT (WORKER_BITS + SLOT_BITS)
+#define SLOTS_MAX (1u << SLOT_BITS)
+/* A secret, where there are peers: the number of the process is in its highest bits. */
+#define PEER_SHIFT 18
 
 struct cancel_slot {
     /* The client; while free, the next free slot with the lowest bit set. */
@@ -31,35 +38,80 @@ static struct cancel_slot slot_free(uint32_t next_free)
     return (struct cancel_slot){(uintptr_t)next_free << 1 | FREE_BIT};
 }
 
+struct cancel_key {
+    uint32_t process_id, secret;
+    uint8_t rest[PG_CANCEL_REST_BYTES];
+    bool longer; /* rest is there */
+};
+
 /* A request on its way to the worker of the client that is meant, and back. */
 struct cancel_request {
     struct mail mail;
     struct pg_cancel_notice notice;
+    struct pg_peers_notice peers_notice;
     struct worker *origin;
     struct pg_client *canceller; /* NULL when it has gone meanwhile; the origin's */
-    uint32_t process_id, secret;
+    struct cancel_key key;
 };
 
-void pg_cancels_slot_take(struct pg_client *client)
+static void slots_grow(struct worker *worker)
+{
+    uint32_t count = worker->slot_count ? worker->slot_count * 2 : 1024;
+
+    if (count > SLOTS_MAX)
+        return;
+    worker->slots = memory_resize(worker->slots, count * sizeof(worker->slots[0]));
+    /* Slot 0 is never given out: it ends the chain of free ones. */
+    for (uint32_t slot = count; slot-- > (worker->slot_count ? worker->slot_count : 1);) {
+        worker->slots[slot] = slot_free(worker->slot_free);
+        worker->slot_free = slot;
+    }
+    worker->slot_count = count;
+}
+
+/* What follows the short secret: the process' own key, hashed with the rest of the client's. */
+static void key_rest(const struct process *process, uint32_t process_id, uint32_t secret,
+                     uint8_t rest[PG_CANCEL_REST_BYTES])
+{
+    uint8_t text[sizeof(process->auth_key.bytes) + 8], digest[DIGEST_BYTES];
+
+    memcpy(text, process->auth_key.bytes, sizeof(process->auth_key.bytes));
+    pg_put_u32(text + sizeof(process->auth_key.bytes), process_id);
+    pg_put_u32(text + sizeof(process->auth_key.bytes) + 4, secret);
+    digest_of(text, sizeof(text), digest);
+    memcpy(rest, digest, PG_CANCEL_REST_BYTES);
+    secret_wipe(text, sizeof(text));
+}
+
+void pg_cancels_slot_take(struct pg_client *client, struct pg_writer *writer)
 {
     struct worker *worker = client->worker;
+    int64_t peer = worker->conf->peer_id;
+    uint8_t rest[PG_CANCEL_REST_BYTES];
+    uint32_t random[2];
 
-    if (worker->slot_free == 0) {
-        uint32_t count = worker->slot_count ? worker->slot_count * 2 : 1024;
-
-        ensure(count < 1u << (31 - WORKER_BITS));
-        worker->slots = memory_resize(worker->slots, count * sizeof(worker->slots[0]));
-        /* Slot 0 is never given out: it ends the chain of free ones. */
-        for (uint32_t slot = count; slot-- > (worker->slot_count ? worker->slot_count : 1);) {
-            worker->slots[slot] = slot_free(worker->slot_free);
-            worker->slot_free = slot;
-        }
-        worker->slot_count = count;
-    }
+    if (worker->slot_free == 0)
+        slots_grow(worker);
+    /* With a million clients on one worker further ones get slot 0, which cancels nothing. */
     client->slot = worker->slot_free;
-    worker->slot_free = (uint32_t)(worker->slots[client->slot].content >> 1);
-    worker->slots[client->slot].content = (uintptr_t)client;
-    ensure(secret_random(&client->secret, sizeof(client->secret)));
+    if (client->slot > 0) {
+        worker->slot_free = (uint32_t)(worker->slots[client->slot].content >> 1);
+        worker->slots[client->slot].content = (uintptr_t)client;
+    }
+    ensure(secret_random(random, sizeof(random)));
+    client->process_id =
+        (random[0] << RANDOM_SHIFT | client->slot << WORKER_BITS | worker->index) & INT32_MAX;
+    client->secret = random[1];
+    if (peer > 0)
+        client->secret = (uint32_t)peer << PEER_SHIFT | random[1] >> (32 - PEER_SHIFT);
+    pg_begin(writer, PG_BACKEND_KEY);
+    pg_write_u32(writer, client->process_id);
+    pg_write_u32(writer, client->secret);
+    if (client->long_key) {
+        key_rest(worker->process, client->process_id, client->secret, rest);
+        pg_write_bytes(writer, rest, sizeof(rest));
+    }
+    pg_end(writer);
 }
 
 void pg_cancels_slot_give(struct pg_client *client)
@@ -73,11 +125,6 @@ void pg_cancels_slot_give(struct pg_client *client)
     worker->slots[client->slot] = slot_free(worker->slot_free);
     worker->slot_free = client->slot;
     client->slot = 0;
-}
-
-uint32_t pg_cancels_process_id(const struct pg_client *client)
-{
-    return client->slot << WORKER_BITS | client->worker->index;
 }
 
 /* Back on the canceller's worker. */
@@ -98,23 +145,27 @@ static void cancel_over(struct pg_cancel_notice *notice)
     mailbox_send(&request->origin->mailbox, &request->mail);
 }
 
-static struct pg_client *cancel_target(const struct worker *worker,
-                                       const struct cancel_request *request)
+static struct pg_client *cancel_target(const struct worker *worker, const struct cancel_key *key)
 {
-    uint32_t slot = request->process_id >> WORKER_BITS;
+    uint32_t slot = key->process_id >> WORKER_BITS & (SLOTS_MAX - 1);
     struct pg_client *client =
         slot > 0 && slot < worker->slot_count ? slot_client(&worker->slots[slot]) : NULL;
+    uint8_t rest[PG_CANCEL_REST_BYTES];
 
-    if (!client || !secret_equal(&client->secret, &request->secret, sizeof(client->secret)))
+    if (!client || client->process_id != key->process_id || client->long_key != key->longer ||
+        !secret_equal(&client->secret, &key->secret, sizeof(client->secret)))
         return NULL;
-    return client;
+    if (!client->long_key)
+        return client;
+    key_rest(worker->process, client->process_id, client->secret, rest);
+    return secret_equal(rest, key->rest, sizeof(rest)) ? client : NULL;
 }
 
 /* On the worker of the client that is meant. */
 static void cancel_delivered(struct mail *mail, void *receiver)
 {
     struct cancel_request *request = container_of(mail, struct cancel_request, mail);
-    struct pg_client *client = cancel_target(receiver, request);
+    struct pg_client *client = cancel_target(receiver, &request->key);
 
     if (client && client->state == PG_CLIENT_ACTIVE &&
         !pg_pipeline_idle(&client->server->pipeline)) {
@@ -136,28 +187,82 @@ static void console_cancel_delivered(struct mail *mail, void *receiver)
     struct cancel_request *request = container_of(mail, struct cancel_request, mail);
     struct process *process = request->origin->process;
 
-    process->console_cancel(process, request->process_id, request->secret);
+    process->console_cancel(process, request->key.process_id, request->key.secret);
     cancel_over(&request->notice);
 }
 
-void pg_cancels_request(struct pg_client *canceller, uint32_t process_id, uint32_t secret)
+/* At the peer, or given up; on the canceller's worker. */
+static void cancel_forwarded(struct pg_peers_notice *notice)
 {
-    struct process *process = canceller->worker->process;
-    unsigned worker = process_id & ((1u << WORKER_BITS) - 1);
-    bool console = worker >= process->registry.worker_count;
-    struct cancel_request *request;
+    cancel_returned(&container_of(notice, struct cancel_request, peers_notice)->mail, NULL);
+}
 
+/* Reads a CancelRequest. False: its length is none of ours. */
+static bool key_read(struct cancel_key *key, const uint8_t *request, size_t bytes, bool *forwarded)
+{
+    size_t rest = bytes >= 16 ? bytes - 16 : SIZE_MAX;
+
+    *forwarded = rest == 1 || rest == PG_CANCEL_REST_BYTES + 1;
+    key->longer = rest - *forwarded == PG_CANCEL_REST_BYTES;
+    if (rest != (key->longer ? PG_CANCEL_REST_BYTES : 0) + *forwarded)
+        return false;
+    key->process_id = pg_u32(request + 8);
+    key->secret = pg_u32(request + 12);
+    if (key->longer)
+        memcpy(key->rest, request + 16, PG_CANCEL_REST_BYTES);
+    return true;
+}
+
+/* Whose client is meant, if it is a peer's. A request goes on once at most: two processes that take
+ * each other for a third one do not play ball with it. */
+static const struct conf_peer *key_peer(const struct conf *conf, const struct cancel_key *key,
+                                        bool forwarded)
+{
+    unsigned id = key->secret >> PEER_SHIFT;
+
+    return conf->peer_id > 0 && id != (unsigned)conf->peer_id && !forwarded
+               ? conf_find_peer(conf, id)
+               : NULL;
+}
+
+void pg_cancels_request(struct pg_client *canceller, const uint8_t *bytes, size_t length)
+{
+    struct worker *worker = canceller->worker;
+    struct process *process = worker->process;
+    struct cancel_request *request;
+    const struct conf_peer *peer;
+    struct cancel_key key;
+    bool forwarded, console;
+    unsigned index;
+
+    if (!key_read(&key, bytes, length, &forwarded)) {
+        pg_client_close(canceller, "invalid length of cancel request");
+        return;
+    }
+    index = key.process_id & ((1u << WORKER_BITS) - 1);
+    /* The console's keys have no number of a process. */
+    peer = index == CONSOLE_INDEX ? NULL : key_peer(worker->conf, &key, forwarded);
+    console = !peer && index >= process->registry.worker_count;
     request = memory_new(sizeof(*request));
-    request->origin = canceller->worker;
+    request->origin = worker;
     request->canceller = canceller;
-    request->process_id = process_id;
-    request->secret = secret;
+    request->key = key;
     request->notice.over = cancel_over;
+    request->peers_notice.over = cancel_forwarded;
     request->mail.deliver = console ? console_cancel_delivered : cancel_delivered;
     canceller->cancelling = request;
     pg_client_move(canceller, PG_CLIENT_CANCELLING);
-    mailbox_send(console ? process->main_mailbox : &process->workers[worker].mailbox,
-                 &request->mail);
+    if (!peer) {
+        mailbox_send(console ? process->main_mailbox : &process->workers[index].mailbox,
+                     &request->mail);
+    } else {
+        uint8_t onward[PG_CANCEL_REQUEST_BYTES] = {0};
+
+        memcpy(onward, bytes, length);
+        pg_put_u32(onward, (uint32_t)length + 1);
+        if (!pg_peers_send(worker, peer, onward, length + 1, &request->peers_notice))
+            cancel_returned(&request->mail, NULL);
+    }
 }
 
 void pg_cancels_run(struct pg_client *canceller)

@@ -94,9 +94,9 @@ struct pg_client {
     uint64_t connected_us;
     uint64_t request_us; /* when the present request, wait or idle time began */
     uint64_t transaction_us;
-    uint64_t waited_us; /* for the server that it has, until pg_timing took note */
-    uint32_t body_left;    /* of a message that is passed on, or skipped, in pieces */
-    uint32_t slot, secret; /* its cancel key */
+    uint64_t waited_us;                /* for the server that it has, until pg_timing took note */
+    uint32_t body_left;                /* of a message that is passed on, or skipped, in pieces */
+    uint32_t slot, process_id, secret; /* its cancel key */
     struct address from;
     /* It could not join the queue; told at the end of the walk. */
     const struct pool_failure *refusal;
@@ -105,6 +105,7 @@ struct pg_client {
     uint8_t aborted;  /* enum pg_aborted */
     uint8_t overdue;  /* enum pg_error_code: time is up since request_us, a cancel is under way */
     bool unix_socket;
+    bool long_key;   /* protocol 3.2 */
     bool skip_body;  /* body_left is skipped */
     bool collecting; /* body_left is of a Parse, for pg_statements_collect() */
     bool in_whole;   /* `in` may hold whole messages */

@@ -366,8 +366,8 @@ static bool requests_blocked(const struct pg_client *client)
 
 static void requests_ended(struct pg_client *client)
 {
-    pg_client_close(client, client->stream.error ? stream_why(&client->stream)
-                                                 : "client unexpected eof");
+    pg_client_close(client,
+                    client->stream.error ? stream_why(&client->stream) : "client unexpected eof");
 }
 
 /* A client that waits may leave: so what it sends meanwhile is read and kept, up to a limit, to see

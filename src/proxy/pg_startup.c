@@ -391,14 +391,16 @@ static bool startup_parameter(struct pg_client *client, const char *name, const 
     return true;
 }
 
-/* NegotiateProtocolVersion: we speak 3.0 and know none of these options. */
-static void startup_negotiate(struct pg_client *client, const char *const *unknown, uint32_t count)
+/* NegotiateProtocolVersion: the newest version that we both speak, and options that we do not know.
+ */
+static void startup_negotiate(struct pg_client *client, uint32_t version,
+                              const char *const *unknown, uint32_t count)
 {
     uint8_t bytes[PG_STARTUP_BYTES_MAX + 64];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
 
     pg_begin(&writer, PG_NEGOTIATE_VERSION);
-    pg_write_u32(&writer, PG_PROTOCOL_3_0);
+    pg_write_u32(&writer, version);
     pg_write_u32(&writer, count);
     for (uint32_t i = 0; i < count; i++)
         pg_write_text(&writer, unknown[i]);
@@ -412,7 +414,7 @@ static bool startup_parameters(struct pg_client *client, uint32_t version, const
 {
     struct pg_reader reader = pg_reader_of(bytes, length);
     const char *unknown[UNKNOWN_OPTIONS_MAX];
-    uint32_t unknown_count = 0;
+    uint32_t unknown_count = 0, spoken;
 
     for (;;) {
         const char *name = pg_read_text(&reader);
@@ -436,8 +438,11 @@ static bool startup_parameters(struct pg_client *client, uint32_t version, const
             return false;
         }
     }
-    if (version != PG_PROTOCOL_3_0 || unknown_count > 0)
-        startup_negotiate(client, unknown, unknown_count);
+    /* There has never been a 3.1. */
+    client->long_key = version >= PG_PROTOCOL_3_2;
+    spoken = client->long_key ? PG_PROTOCOL_3_2 : PG_PROTOCOL_3_0;
+    if (version != spoken || unknown_count > 0)
+        startup_negotiate(client, spoken, unknown, unknown_count);
     return true;
 }
 
@@ -487,11 +492,7 @@ static ssize_t startup_packet(struct pg_client *client, const uint8_t *bytes, si
         return 0;
     version = pg_u32(bytes + 4);
     if (version == PG_REQUEST_CANCEL) {
-        if (total != 16) {
-            pg_client_close(client, "invalid length of cancel request");
-            return -1;
-        }
-        pg_cancels_request(client, pg_u32(bytes + 8), pg_u32(bytes + 12));
+        pg_cancels_request(client, bytes, total);
         return -1;
     }
     if (version == PG_REQUEST_SSL || version == PG_REQUEST_GSSENC) {
@@ -507,7 +508,7 @@ static ssize_t startup_packet(struct pg_client *client, const uint8_t *bytes, si
     }
     if (PG_PROTOCOL_MAJOR(version) != 3) {
         startup_fail(client, "0A000",
-                     "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0",
+                     "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
                      PG_PROTOCOL_MAJOR(version), version & 0xffff);
         return -1;
     }

@@ -169,11 +169,7 @@ static void welcome_finish(struct pg_client *client)
     for (const char *name = params_next(client->params, NULL, &value); name;
          name = params_next(client->params, name, &value))
         pg_write_parameter(&writer, name, value);
-    pg_cancels_slot_take(client);
-    pg_begin(&writer, PG_BACKEND_KEY);
-    pg_write_u32(&writer, pg_cancels_process_id(client));
-    pg_write_u32(&writer, client->secret);
-    pg_end(&writer);
+    pg_cancels_slot_take(client, &writer);
     pg_write_ready(&writer, 'I');
     ensure(!writer.failed);
     stream_write(&client->stream, bytes, writer.length);

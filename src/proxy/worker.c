@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_peers.h"
 #include "redis_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
@@ -129,6 +129,7 @@ static void worker_init(struct worker *worker, struct process *process, unsigned
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         list_init(&worker->clients[kind]);
     list_init(&worker->redis_clients);
+    list_init(&worker->peers);
     list_init(&worker->redis_unflushed);
     list_init(&worker->timings.by_use);
     worker->drained.deliver = drained_delivered;
@@ -184,6 +185,7 @@ static size_t worker_close(struct worker *worker)
     worker->draining = false;
     mails = mailbox_drain(&worker->mailbox);
     worker_close_clients(worker);
+    pg_peers_end(worker);
     pools_close(&worker->pools);
     pg_cancels_end(&worker->pools);
     /* What helpers had sent just before nobody waited for it any more. */

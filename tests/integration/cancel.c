@@ -148,6 +148,151 @@ START_TEST(a_client_that_waits_for_a_server_is_cancelled_there)
 }
 END_TEST
 
+/* What a cancel may reach is the statement of the client that asked, while its neighbours' short
+ * ones follow each other on the same two servers. */
+START_TEST(a_cancel_never_hits_the_statement_of_a_neighbour)
+{
+    enum { ROUNDS = 1000, ASKERS = 2, NEIGHBOURS = 6 };
+    struct client askers[ASKERS], neighbours[NEIGHBOURS], requests[ASKERS];
+    int hits = 0;
+
+    start("transaction", 2);
+    for (int i = 0; i < ASKERS; i++)
+        client_login(&askers[i], &sluice, "user1", "p");
+    for (int i = 0; i < NEIGHBOURS; i++)
+        client_login(&neighbours[i], &sluice, "user1", "p");
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < ASKERS; i++)
+            client_send(&askers[i], put_query(put_new(), "SELECT 1"));
+        for (int i = 0; i < NEIGHBOURS; i++)
+            client_send(&neighbours[i], put_query(put_new(), text("SELECT %d", i)));
+        for (int i = 0; i < ASKERS; i++) {
+            client_open(&requests[i], &sluice);
+            client_send(&requests[i], put_cancel(put_new(), &askers[i]));
+        }
+        for (int i = 0; i < NEIGHBOURS; i++)
+            ck_assert_str_eq(client_answer(&neighbours[i]),
+                             text("T(?column?) D(%d) C(SELECT 1) Z(I)", i));
+        for (int i = 0; i < ASKERS; i++) {
+            hits += strcmp(client_answer(&askers[i]), cancelled) == 0;
+            client_close(&requests[i]);
+        }
+    }
+    ck_assert_int_gt(hits, 0);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* Logs in by protocol 3.2. */
+static void login_3_2(struct client *client)
+{
+    client_open(client, &sluice);
+    client_send(client,
+                put_startup(put_new(), PROTOCOL_3_0 + 2, "user", "user1", "database", "p", NULL));
+    client_drain(client);
+}
+
+START_TEST(clients_of_protocol_3_2_get_a_long_key_that_counts_whole)
+{
+    struct client client, forged;
+
+    start("transaction", 1);
+    login_3_2(&client);
+    ck_assert_uint_eq(client.backend_key_size, 32);
+    client_send(&client, put_query(put_new(), "SELECT pg_sleep(1)"));
+    postgres_await_backends(sluice.postgres, 1, "wait_event = 'PgSleep'");
+    forged = client;
+    forged.backend_key_size = 4;
+    client_cancel(&forged, &sluice);
+    for (size_t i = 0; i < 32; i += 31) {
+        forged = client;
+        forged.backend_key[i] ^= 1;
+        client_cancel(&forged, &sluice);
+    }
+    ck_assert_str_eq(client_answer(&client), "T(pg_sleep) D() C(SELECT 1) Z(I)");
+    client_send(&client, put_query(put_new(), SQL_SLEEP));
+    postgres_await_backends(sluice.postgres, 1, "wait_event = 'PgSleep'");
+    client_cancel(&client, &sluice);
+    ck_assert_str_eq(client_answer(&client), cancelled);
+    client_close(&client);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+static const char *const peer_hosts[] = {"127.0.0.1", "localhost", "the Unix socket"};
+
+START_TEST(a_cancel_that_arrives_at_a_peer_is_forwarded)
+{
+    struct sluice other;
+    struct client client;
+    const char *host;
+
+    sluice_start(&sluice, .settings = "pool_mode = transaction\npeer_id = 1\n");
+    host = _i == 2 ? sluice.directory : peer_hosts[_i];
+    sluice_start(&other,
+                 .databases = text("p = {server}\n[peers]\n1 = host=%s port=%u\n"
+                                   "2 = host=127.0.0.1 port=1\n",
+                                   host, sluice.port),
+                 .settings = "pool_mode = transaction\npeer_id = 2\n");
+    for (int longer = 0; longer < 2; longer++) {
+        if (longer)
+            login_3_2(&client);
+        else
+            client_login(&client, &sluice, "user1", "p");
+        client_send(&client, put_query(put_new(), SQL_SLEEP));
+        postgres_await_backends(sluice.postgres, 1, "wait_event = 'PgSleep'");
+        client_cancel(&client, &other);
+        ck_assert_str_eq(client_answer(&client), cancelled);
+        client_close(&client);
+    }
+    sluice_stop(&other);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* Two that take each other for a third: the request goes on once, not for ever. */
+START_TEST(a_cancel_is_forwarded_once_at_most)
+{
+    struct sluice other;
+    struct client client;
+
+    sluice_prepare(&other);
+    sluice_start(&sluice,
+                 .databases =
+                     text("p = {server}\n[peers]\n3 = host=127.0.0.1 port=%u\n", other.port),
+                 .settings = "peer_id = 1\n");
+    other.postgres = sluice.postgres;
+    sluice_launch(&other, text("[databases]\n[peers]\n3 = host=127.0.0.1 port=%u\n[sluice]\n"
+                               "peer_id = 2\nlisten_addr = 127.0.0.1\nlisten_port = %u\n"
+                               "unix_socket_dir = %s\nauth_type = trust\nauth_file = %s\n",
+                               sluice.port, other.port, other.directory,
+                               text("%s/userlist.txt", sluice.directory)));
+    client_login(&client, &sluice, "user1", "p");
+    client.backend_key[0] = 0;
+    client.backend_key[1] = 3 << 2; /* as if it were peer 3's */
+    client_cancel(&client, &sluice);
+    client_close(&client);
+    sluice_stop(&other);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(a_peer_that_cannot_be_reached_is_logged)
+{
+    struct client client;
+
+    sluice_start(&sluice, .databases = "p = {server}\n[peers]\n2 = host=127.0.0.1 port=1\n",
+                 .settings = "peer_id = 1\n");
+    client_login(&client, &sluice, "user1", "p");
+    client.backend_key[0] = 0;
+    client.backend_key[1] = 2 << 2;
+    client_cancel(&client, &sluice);
+    sluice_await_log(&sluice, "cancel request for peer 2: Connection refused");
+    client_close(&client);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cancel");
@@ -159,5 +304,10 @@ int main(void)
     suite_add(suite, SUITE_SAME, 20, a_cancel_with_a_wrong_key_cancels_nothing);
     suite_add(suite, SUITE_SAME, 20, a_cancel_of_an_idle_client_cancels_nothing);
     suite_add(suite, SUITE_OURS, 20, a_client_that_waits_for_a_server_is_cancelled_there);
+    suite_add(suite, SUITE_OURS, 120, a_cancel_never_hits_the_statement_of_a_neighbour);
+    suite_add(suite, SUITE_OURS, 20, clients_of_protocol_3_2_get_a_long_key_that_counts_whole);
+    suite_add_loop(suite, SUITE_OURS, 20, a_cancel_that_arrives_at_a_peer_is_forwarded, 3);
+    suite_add(suite, SUITE_OURS, 20, a_cancel_is_forwarded_once_at_most);
+    suite_add(suite, SUITE_OURS, 20, a_peer_that_cannot_be_reached_is_logged);
     return suite_finish(suite);
 }

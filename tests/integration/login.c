@@ -219,7 +219,7 @@ START_TEST(newer_minor_versions_and_unknown_options_are_negotiated)
     } cases[] = {
         {PROTOCOL_3_0 + 1, NULL, "v(3.0)"},
         {PROTOCOL_3_0 + 9999, "_pq_.test_protocol_negotiation",
-         "v(3.0 _pq_.test_protocol_negotiation)"},
+         "v(3.2 _pq_.test_protocol_negotiation)"},
         {PROTOCOL_3_0, "_pq_.colour", "v(3.0 _pq_.colour)"},
     };
     struct sluice sluice;

@@ -47,6 +47,7 @@ struct worker {
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
     struct list redis_clients;          /* struct redis_client */
     struct list redis_unflushed;        /* those who got replies in this read */
+    struct list peers;                  /* cancel requests on their way to a peer */
     struct cancel_slot *slots;          /* by the slot in a cancel key */
     uint32_t slot_count, slot_free;     /* 0 = none is free */
     struct statement_timings timings;

@@ -229,16 +229,20 @@ char *client_query(struct client *client, const char *sql)
     return client_answer(client);
 }
 
-void client_cancel(const struct client *client, const struct sluice *sluice)
+struct packet *put_cancel(struct packet *packet, const struct client *client)
 {
-    struct client other;
-    struct packet *packet = put_new();
-
-    client_open(&other, sluice);
     put_int32(packet, (uint32_t)(12 + client->backend_key_size));
     put_int32(packet, CANCEL_REQUEST_CODE);
     put_int32(packet, client->backend_pid);
-    client_send(&other, put_bytes(packet, client->backend_key, client->backend_key_size));
+    return put_bytes(packet, client->backend_key, client->backend_key_size);
+}
+
+void client_cancel(const struct client *client, const struct sluice *sluice)
+{
+    struct client other;
+
+    client_open(&other, sluice);
+    client_send(&other, put_cancel(put_new(), client));
     ck_assert_int_eq(client_read(&other).type, '\0');
     client_close(&other);
 }

@@ -111,6 +111,9 @@ uint64_t client_drain(struct client *client);
 /* True if nothing arrives within so many (lengthened) seconds. */
 bool client_silent(struct client *client, double seconds);
 
+/* A CancelRequest for this client. */
+struct packet *put_cancel(struct packet *packet, const struct client *client);
+
 /* Opens a connection of its own, sends a CancelRequest for this client, waits for its end. */
 void client_cancel(const struct client *client, const struct sluice *sluice);
 
