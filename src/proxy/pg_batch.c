@@ -316,7 +316,7 @@ static void batch_sent(struct pg_batch *batch)
         latency_add(&pool->latencies, LATENCY_batch_delay, wait_us);
         lookup->counts.wait_us += wait_us;
         pg_client_move(client, PG_CLIENT_ASKED);
-        client->request_us = client->transaction_us = now_us;
+        client->request_us = now_us;
         if (watched)
             pg_client_watch(client);
     }

@@ -54,6 +54,11 @@ struct cancel_request {
     struct cancel_key key;
 };
 
+static uint32_t slot_of(uint32_t process_id)
+{
+    return process_id >> WORKER_BITS & (SLOTS_MAX - 1);
+}
+
 static void slots_grow(struct worker *worker)
 {
     uint32_t count = worker->slot_count ? worker->slot_count * 2 : 1024;
@@ -88,19 +93,19 @@ void pg_cancels_slot_take(struct pg_client *client, struct pg_writer *writer)
     struct worker *worker = client->worker;
     int64_t peer = worker->conf->peer_id;
     uint8_t rest[PG_CANCEL_REST_BYTES];
-    uint32_t random[2];
+    uint32_t random[2], slot;
 
     if (worker->slot_free == 0)
         slots_grow(worker);
     /* With a million clients on one worker further ones get slot 0, which cancels nothing. */
-    client->slot = worker->slot_free;
-    if (client->slot > 0) {
-        worker->slot_free = (uint32_t)(worker->slots[client->slot].content >> 1);
-        worker->slots[client->slot].content = (uintptr_t)client;
+    slot = worker->slot_free;
+    if (slot > 0) {
+        worker->slot_free = (uint32_t)(worker->slots[slot].content >> 1);
+        worker->slots[slot].content = (uintptr_t)client;
     }
     ensure(secret_random(random, sizeof(random)));
     client->process_id =
-        (random[0] << RANDOM_SHIFT | client->slot << WORKER_BITS | worker->index) & INT32_MAX;
+        (random[0] << RANDOM_SHIFT | slot << WORKER_BITS | worker->index) & INT32_MAX;
     client->secret = random[1];
     if (peer > 0)
         client->secret = (uint32_t)peer << PEER_SHIFT | random[1] >> (32 - PEER_SHIFT);
@@ -117,14 +122,15 @@ void pg_cancels_slot_take(struct pg_client *client, struct pg_writer *writer)
 void pg_cancels_slot_give(struct pg_client *client)
 {
     struct worker *worker = client->worker;
+    uint32_t slot = slot_of(client->process_id);
 
     if (client->state == PG_CLIENT_CANCELLING)
         client->cancelling->canceller = NULL;
-    if (client->slot == 0)
+    if (slot == 0)
         return;
-    worker->slots[client->slot] = slot_free(worker->slot_free);
-    worker->slot_free = client->slot;
-    client->slot = 0;
+    worker->slots[slot] = slot_free(worker->slot_free);
+    worker->slot_free = slot;
+    client->process_id = 0;
 }
 
 /* Back on the canceller's worker. */
@@ -147,7 +153,7 @@ static void cancel_over(struct pg_cancel_notice *notice)
 
 static struct pg_client *cancel_target(const struct worker *worker, const struct cancel_key *key)
 {
-    uint32_t slot = key->process_id >> WORKER_BITS & (SLOTS_MAX - 1);
+    uint32_t slot = slot_of(key->process_id);
     struct pg_client *client =
         slot > 0 && slot < worker->slot_count ? slot_client(&worker->slots[slot]) : NULL;
     uint8_t rest[PG_CANCEL_REST_BYTES];

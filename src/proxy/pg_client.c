@@ -121,7 +121,7 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
     case PG_CLIENT_LOGIN:
     case PG_CLIENT_WELCOME:
         *why = PG_ERROR_LOGIN_TIMEOUT;
-        if (client->refused)
+        if (client->login->refused)
             return client->connected_us + REFUSED_US;
         limit_us = client->worker->conf->client_login_timeout_us;
         return limit_us ? client->connected_us + limit_us : UINT64_MAX;
@@ -143,14 +143,14 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         }
         break;
     case PG_CLIENT_ACTIVE:
-        if (client->overdue) {
-            *why = (enum pg_error_code)client->overdue;
+        if (client->server->overdue) {
+            *why = (enum pg_error_code)client->server->overdue;
             limit_us = client->worker->conf->cancel_wait_timeout_us;
             break;
         }
         if (settings->transaction_timeout_us) {
             *why = PG_ERROR_TRANSACTION_TIMEOUT;
-            due_us = client->transaction_us + settings->transaction_timeout_us;
+            due_us = client->server->transaction_us + settings->transaction_timeout_us;
         }
         limit_us = settings->query_timeout_us;
         if (pg_pipeline_idle(&client->server->pipeline)) {
@@ -219,7 +219,7 @@ static void client_stop_statement(struct pg_client *client, enum pg_error_code w
     bool half = pg->body_left > 0 && !pg->skip_body;
     bool running = !pg_pipeline_idle(&pg->pipeline);
 
-    if (client->overdue) {
+    if (client->server->overdue) {
         pg_loss_server(client, failure, false); /* the cancel did not help */
         return;
     }
@@ -228,7 +228,7 @@ static void client_stop_statement(struct pg_client *client, enum pg_error_code w
         pg_loss_server(client, failure, true);
         return;
     }
-    client->overdue = (uint8_t)why;
+    client->server->overdue = (uint8_t)why;
     client->request_us = loop_now_us(&client->worker->loop);
     pg_server_cancel(pg, NULL);
     pg_client_watch(client);
@@ -327,17 +327,16 @@ void pg_client_new(struct worker *worker, int fd, const struct address *from)
     client = memory_new(sizeof(*client));
     client->worker = worker;
     client->from = *from;
-    client->unix_socket = from->family == AF_UNIX;
     client->id = atomic_fetch_add(&worker->process->registry.next_id, 1);
     client->connected_us = client->request_us = loop_now_us(&worker->loop);
     client->timer.expired = client_expired;
     client->login = memory_new(sizeof(*client->login));
-    client->refused = refused;
+    client->login->refused = refused;
     list_push_back(&worker->clients[CLIENTS_LOGIN], &client->node);
     stream_open(&client->stream, &worker->loop, fd, client_ready);
     pg_client_watch(client);
     /* With tcp_defer_accept the startup packet is there already. */
-    if (!client->unix_socket && worker->conf->tcp_defer_accept > 0) {
+    if (client->from.family != AF_UNIX && worker->conf->tcp_defer_accept > 0) {
         stream_recheck(&client->stream);
         pg_startup_run(client);
     }
@@ -401,7 +400,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
         }
         pool_client_left(client->pool);
     }
-    if (!client->refused)
+    if (!client->login || !client->login->refused)
         limit_give(&registry->clients);
     pg_cancels_slot_give(client);
     pg_client_move(client, PG_CLIENT_CLOSED);

@@ -59,6 +59,7 @@ struct pg_client_login {
     struct scram_keys keys;  /* what the client proved */
     bool replication;
     bool authenticated;
+    bool refused;         /* one too many: told so once its startup packet is here */
     bool console;         /* it wants the console */
     bool asking_server;   /* its parameters are being set on a server */
     uint8_t negotiations; /* SSLRequest and GSSENCRequest answered */
@@ -92,27 +93,18 @@ struct pg_client {
     struct buffer in;   /* bytes not passed on yet */
     uint64_t id;
     uint64_t connected_us;
-    uint64_t request_us; /* when the present request, wait or idle time began */
-    uint64_t transaction_us;
-    uint64_t waited_us;                /* for the server that it has, until pg_timing took note */
-    uint32_t body_left;                /* of a message that is passed on, or skipped, in pieces */
-    uint32_t slot, process_id, secret; /* its cancel key */
+    uint64_t request_us;         /* when the present request, wait or idle time began */
+    uint32_t body_left;          /* of a message that is passed on, or skipped, in pieces */
+    uint32_t process_id, secret; /* its cancel key; 0: none yet */
     struct address from;
-    /* It could not join the queue; told at the end of the walk. */
-    const struct pool_failure *refusal;
     uint8_t state;
     uint8_t ignoring; /* enum pg_ignoring */
     uint8_t aborted;  /* enum pg_aborted */
-    uint8_t overdue;  /* enum pg_error_code: time is up since request_us, a cancel is under way */
-    bool unix_socket;
-    bool long_key;   /* protocol 3.2 */
-    bool skip_body;  /* body_left is skipped */
-    bool collecting; /* body_left is of a Parse, for pg_statements_collect() */
-    bool in_whole;   /* `in` may hold whole messages */
-    bool watch_due;  /* a deadline may have come nearer */
-    bool owed_ready; /* a ReadyForQuery of its server was withheld */
-    bool refused;    /* one too many: told so once its startup packet is here */
-    bool notified;   /* query_wait_notify has been sent */
+    bool long_key;    /* protocol 3.2 */
+    bool skip_body;   /* body_left is skipped */
+    bool collecting;  /* body_left is of a Parse, for pg_statements_collect() */
+    bool in_whole;    /* `in` may hold whole messages */
+    bool notified;    /* query_wait_notify has been sent */
 };
 
 /* The mail by which main hands over a new connection. */

@@ -30,7 +30,8 @@ bool pg_console_same_user(const struct pg_client *client)
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
-    return client->unix_socket && (strcmp(user, "pgbouncer") == 0 || strcmp(user, "sluice") == 0) &&
+    return client->from.family == AF_UNIX &&
+           (strcmp(user, "pgbouncer") == 0 || strcmp(user, "sluice") == 0) &&
            getsockopt(client->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
            peer.uid == getuid();
 }

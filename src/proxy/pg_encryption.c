@@ -15,7 +15,7 @@ static const struct tls *encryption_offer(const struct pg_client *client)
 {
     const struct tls *tls = client->worker->tls;
 
-    return tls->clients && !client->unix_socket ? tls : NULL;
+    return tls->clients && client->from.family != AF_UNIX ? tls : NULL;
 }
 
 bool pg_encryption_request(struct pg_client *client, uint32_t version, size_t behind)
@@ -54,7 +54,7 @@ bool pg_encryption_direct(struct pg_client *client, const uint8_t *bytes, size_t
 
 bool pg_encryption_missing(const struct pg_client *client)
 {
-    return client->worker->tls->client_mode >= SSLMODE_REQUIRE && !client->unix_socket &&
+    return client->worker->tls->client_mode >= SSLMODE_REQUIRE && client->from.family != AF_UNIX &&
            !client->stream.tls;
 }
 

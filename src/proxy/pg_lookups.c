@@ -470,7 +470,7 @@ static void key_join(struct pg_key *key)
     if (!pool_wait(client->pool, &lookup->waiter, &failure)) {
         list_remove(&lookup->keys, &key->node);
         key_release(key);
-        client->refusal = failure;
+        client->worker->refusal = failure;
     }
 }
 

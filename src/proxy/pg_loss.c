@@ -66,8 +66,8 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
 {
     struct pg_server *pg = client->server;
     bool open_tail;
-    size_t readies = pg_pipeline_readies(&pg->pipeline, &open_tail) + client->owed_ready;
-    bool aborted = pg->status != 'I' && !client->owed_ready;
+    size_t readies = pg_pipeline_readies(&pg->pipeline, &open_tail) + pg->owed_ready;
+    bool aborted = pg->status != 'I' && !pg->owed_ready;
     bool cut = pg->body_left > 0 && !pg->skip_body; /* the client has half a message */
     bool session = pg_client_keeps_server(client);
     bool copy_both = pg->pipeline.copy_both;
@@ -76,8 +76,8 @@ bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure
     session |= pg_session_leave(client);
     client->collecting = false;
     client->server = NULL;
-    client->owed_ready = false;
-    client->overdue = 0;
+    pg->owed_ready = false;
+    pg->overdue = 0;
     if (client->body_left > 0 && !client->skip_body) {
         client->skip_body = true;
         usable = false;

@@ -82,11 +82,11 @@ static void replies_count(struct pg_client *client)
     client->request_us = now_us;
     if (pg->status == 'I') {
         counter_add(&counters->xact_count, 1);
-        counter_add(&counters->xact_time, now_us - client->transaction_us);
-        latency_add(latencies, LATENCY_transaction, now_us - client->transaction_us);
-        client->transaction_us = now_us;
+        counter_add(&counters->xact_time, now_us - pg->transaction_us);
+        latency_add(latencies, LATENCY_transaction, now_us - pg->transaction_us);
+        pg->transaction_us = now_us;
     } else if (client->pool->settings.idle_transaction_timeout_us) {
-        client->watch_due = true;
+        client->worker->watch_due = true;
     }
 }
 
@@ -128,7 +128,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
         return VERDICT_LOST;
     }
     pg->status = (char)body[0];
-    client->overdue = 0;
+    pg->overdue = 0;
     if (verdict == PG_SWALLOW) {
         /* Our SETs are done: server and client agree by the server's own words. */
         params_drop(&client->worker->pools.params, client->params);
@@ -139,7 +139,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
     pg_session_restore(client);
     if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
         *failure = *pg_error_row(PG_ERROR_STATEMENT_MODE);
-        client->owed_ready = true;
+        pg->owed_ready = true;
         return VERDICT_LOST;
     }
     return VERDICT_PASS;
@@ -166,9 +166,9 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         pg_statements_settle(client);
         if (told)
             return VERDICT_SWALLOW;
-        if (!client->overdue || !error_is(body, length, "57014"))
+        if (!pg->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
-        pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)client->overdue));
+        pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)pg->overdue));
         return VERDICT_SWALLOW;
     }
     if (client->session.ask && !client->session.setting) {
@@ -244,7 +244,7 @@ static void replies_forward(struct pg_client *client, const uint8_t *bytes, size
 /* The server is of no more use to this client. */
 static void replies_lost(struct pg_client *client, const struct pool_failure *failure)
 {
-    bool usable = client->owed_ready; /* statement mode: only its transaction has to go */
+    bool usable = client->server->owed_ready; /* statement mode: only its transaction has to go */
 
     if (!usable) {
         counter_add(&client->pool->counters.server_lost_count, 1);
@@ -274,11 +274,11 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
                 span = at;
             continue;
         }
-        if (client->overdue && !pg_client_keeps_server(client)) {
+        if (pg->overdue && !pg_client_keeps_server(client)) {
             /* The client's time was up in the middle of a message, which is whole now. */
             replies_forward(client, bytes + span, at - span);
             pg_server_keep(pg, bytes + at, length - at);
-            pg_loss_server(client, pg_error_row((enum pg_error_code)client->overdue), true);
+            pg_loss_server(client, pg_error_row((enum pg_error_code)pg->overdue), true);
             return -1;
         }
         if (left < PG_HEADER_BYTES)
@@ -302,7 +302,7 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
         verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
         if (verdict == VERDICT_LOST || verdict == VERDICT_ENDED) {
             replies_forward(client, bytes + span, at - span);
-            if (client->owed_ready || verdict == VERDICT_ENDED)
+            if (pg->owed_ready || verdict == VERDICT_ENDED)
                 pg_server_keep(pg, bytes + at + PG_HEADER_BYTES + take,
                                length - at - PG_HEADER_BYTES - take);
             if (verdict == VERDICT_ENDED)
@@ -411,8 +411,8 @@ void pg_replies_run(struct pg_client *client)
                 return;
         }
         buffer_append(&pg->in, &loop->buffers, loop->scratch + done, length - (size_t)done);
-        if (client->watch_due) {
-            client->watch_due = false;
+        if (client->worker->watch_due) {
+            client->worker->watch_due = false;
             pg_client_watch(client);
         }
         if (client->state == PG_CLIENT_ACTIVE && pg_replies_end_lease(client))

@@ -55,14 +55,18 @@ static void requests_set_params(struct pg_client *client)
     pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
 }
 
-static void requests_attach(struct pg_client *client, struct server *server)
+static void requests_attach(struct pg_client *client, struct server *server, uint64_t waited_us)
 {
-    client->server = pg_server_of(server);
+    struct pg_server *pg = pg_server_of(server);
+
+    client->server = pg;
+    pg->overdue = 0;
+    pg->owed_ready = false;
     server->holder = client;
     server->holder_ready = pg_server_holder_ready;
     pg_client_move(client, PG_CLIENT_ACTIVE);
-    client->request_us = client->transaction_us = loop_now_us(&client->worker->loop);
-    pg_timing_attach(client);
+    client->request_us = pg->transaction_us = loop_now_us(&client->worker->loop);
+    pg_timing_attach(client, waited_us);
     pg_session_attach(client);
     requests_set_params(client);
 }
@@ -71,14 +75,14 @@ static void requests_granted(struct waiter *waiter, struct server *server)
 {
     struct pg_client *client = container_of(waiter, struct pg_client, waiter);
     struct counters *counters = &client->pool->counters;
+    uint64_t waited_us = loop_now_us(&client->worker->loop) - waiter->since_us;
 
-    client->waited_us = loop_now_us(&client->worker->loop) - waiter->since_us;
-    counter_add(&counters->wait_time, client->waited_us);
+    counter_add(&counters->wait_time, waited_us);
     if (client->state == PG_CLIENT_WELCOME) {
         pg_welcome_granted(client, server);
         return;
     }
-    requests_attach(client, server);
+    requests_attach(client, server, waited_us);
     pg_requests_run(client);
 }
 
@@ -101,14 +105,14 @@ static enum verdict requests_want_server(struct pg_client *client)
     const struct pool_failure *failure;
 
     if (server) {
-        requests_attach(client, server);
+        requests_attach(client, server, 0);
         return VERDICT_PASS;
     }
     pg_client_move(client, PG_CLIENT_WAITING);
     client->request_us = loop_now_us(&client->worker->loop);
     client->notified = false;
     if (!pool_wait(client->pool, &client->waiter, &failure))
-        client->refusal = failure;
+        client->worker->refusal = failure;
     else
         pg_client_watch(client);
     return VERDICT_WAIT;
@@ -195,9 +199,9 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
     if (pg_pipeline_idle(&pg->pipeline)) {
         client->request_us = loop_now_us(&client->worker->loop);
         if (pg->status == 'I')
-            client->transaction_us = client->request_us;
+            client->server->transaction_us = client->request_us;
         if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
-            client->watch_due = true;
+            client->worker->watch_due = true;
     }
     pg_timing_message(client, type, body, have);
     if (verdict == VERDICT_PASS) {
@@ -432,14 +436,14 @@ void pg_requests_run(struct pg_client *client)
             return;
         buffer_append(&client->in, &loop->buffers, loop->scratch + done, length - (size_t)done);
         stream_flush(&client->stream);
-        if (client->watch_due) {
-            client->watch_due = false;
+        if (client->worker->watch_due) {
+            client->worker->watch_due = false;
             pg_client_watch(client);
         }
-        if (client->refusal) {
-            const struct pool_failure *refusal = client->refusal;
+        if (client->worker->refusal) {
+            const struct pool_failure *refusal = client->worker->refusal;
 
-            client->refusal = NULL;
+            client->worker->refusal = NULL;
             pg_loss_refuse(client, refusal);
             return;
         }

@@ -461,7 +461,7 @@ static bool startup_begin_login(struct pg_client *client)
     login->console = pg_console_wanted(client);
     if (login->console)
         return login_begin(client); /* not limited: it is needed most when the limits are reached */
-    if (client->refused) {
+    if (client->login->refused) {
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_CLIENTS));
         return false;
     }

@@ -61,7 +61,7 @@ static void timing_named(struct pg_client *client, struct pg_timing *timing, con
         timing->text_bytes = sizeof(timing->text);
 }
 
-void pg_timing_attach(struct pg_client *client)
+void pg_timing_attach(struct pg_client *client, uint64_t waited_us)
 {
     struct pg_server *pg = client->server;
 
@@ -70,8 +70,7 @@ void pg_timing_attach(struct pg_client *client)
     if (!pg->timing)
         return;
     timing_clear(pg->timing);
-    pg->timing->waited_us = client->waited_us;
-    client->waited_us = 0;
+    pg->timing->waited_us = waited_us;
 }
 
 static void timing_bind(const struct pg_client *client, struct pg_timing *timing,

@@ -22,7 +22,7 @@ struct pg_timing {
 };
 
 /* The client has got its server. */
-void pg_timing_attach(struct pg_client *client);
+void pg_timing_attach(struct pg_client *client, uint64_t waited_us);
 
 /* A message of the client that may begin a request, or tell more of it; body is what has come of
  * it. */

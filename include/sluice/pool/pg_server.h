@@ -34,6 +34,9 @@ struct pg_server {
     bool in_whole;               /* `in` may hold whole messages */
     bool unclean;                /* a client may have left what DISCARD ALL does away with */
     bool let_finish;             /* drained without a cancel: its client said goodbye */
+    bool owed_ready;             /* a ReadyForQuery was withheld from the client */
+    uint8_t overdue; /* why the client's time is up (the proxy's); a cancel is under way. 0: not */
+    uint64_t transaction_us;     /* when the present transaction began */
     char status;                 /* of the last ReadyForQuery: I, T or E */
     enum pg_question question;   /* what we have asked ourselves */
     struct pg_login *login;      /* while connecting and logging in */

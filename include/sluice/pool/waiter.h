@@ -22,9 +22,9 @@ struct waiter_kind {
 /* Somebody in the queue; embedded in a client. */
 struct waiter {
     struct list_node node;
-    uint64_t since_us;
     const struct waiter_kind *kind;
-    uint8_t priority;
+    uint64_t since_us : 56; /* two thousand years */
+    uint64_t priority : 8;
 };
 
 #endif

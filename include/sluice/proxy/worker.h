@@ -48,6 +48,8 @@ struct worker {
     struct list redis_clients;          /* struct redis_client */
     struct list redis_unflushed;        /* those who got replies in this read */
     struct list peers;                  /* cancel requests on their way to a peer */
+    const struct pool_failure *refusal; /* why the client now read could not join the queue */
+    bool watch_due;                     /* a deadline of the client now read may have come nearer */
     struct cancel_slot *slots;          /* by the slot in a cancel key */
     uint32_t slot_count, slot_free;     /* 0 = none is free */
     struct statement_timings timings;
