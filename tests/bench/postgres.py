@@ -64,10 +64,11 @@ def certificate(folder):
     }
 
 
-def pgbench(target, *arguments, mode="simple", clients=50, threads=1, tls=False):
-    """Runs pgbench -S; (transactions per second, mean latency in ms, transactions)."""
+def pgbench(target, *arguments, mode="simple", clients=50, threads=1, tls=False, script=("-S",)):
+    """Runs pgbench -S, or another script; (transactions per second, mean latency in ms, how many
+    transactions)."""
     command = [
-        os.path.join(setting("SLUICE_PG_BIN"), "pgbench"), "-S", "-n", "-h", "127.0.0.1",
+        os.path.join(setting("SLUICE_PG_BIN"), "pgbench"), *script, "-n", "-h", "127.0.0.1",
         "-U", "bench", "-p", str(target.port), "-M", mode, "-c", str(clients), "-j", str(threads),
         *map(str, arguments), "bench",
     ]
