@@ -6,6 +6,7 @@
  * The first two are asked again, on whichever server the next batch goes to, once the answers are a
  * second old: so a changed table is noticed even if PostgreSQL does not refuse the statement. */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,9 +71,11 @@ void prepare_abandon(struct pg_batch *batch)
 static bool prepare_refused(struct pg_batch *batch, enum lookup_refusal refusal, const char *detail)
 {
     struct pg_lookup *lookup = batch->lookup;
+    char kept[LOOKUP_DETAIL_BYTES]; /* it may be the batch's */
 
+    snprintf(kept, sizeof(kept), "%s", detail);
     batch_abandon(batch, false);
-    lookup_refuse(lookup, refusal, detail);
+    lookup_refuse(lookup, refusal, kept);
     return false;
 }
 
