@@ -52,7 +52,7 @@ LONGER = {
 
 # What may sleep between two looks, because the system has no event for it: path -> why.
 SLEEPERS = {
-    "tests/drivers/redis_tour": "a port that another process opens, and what a server lists",
+    "tests/drivers/launch.py": "a port that another process opens, and what a server lists",
     "tests/integration/dashboard.py": "what a page shows",
     "tests/servers": "the end of a process that is not its child",
     "tests/integration/harness/suite.c": "conditions that only another process knows",
