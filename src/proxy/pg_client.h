@@ -78,7 +78,8 @@ struct pg_client {
     struct params *params;            /* what its session has set */
     struct pg_statements *statements; /* that it has named; NULL before the first */
     struct pg_key *key;               /* of its lookup, while that waits or is on its way */
-    struct pg_session session;
+    struct pg_session *session; /* what it leaves there beyond a transaction; NULL: nothing yet */
+    struct params *startup;     /* what it has asked for at login, and servers report */
     struct pg_client_login *login;
     struct pool_failure *lost; /* why its transaction is gone; it has not been told yet */
     union {
@@ -128,7 +129,14 @@ void pg_client_close_failed(struct pg_client *client, const struct pool_failure 
 /* True when its server stays with it between transactions. */
 static inline bool pg_client_keeps_server(const struct pg_client *client)
 {
-    return client->pool->settings.mode == POOL_MODE_SESSION || client->session.pinned;
+    return client->pool->settings.mode == POOL_MODE_SESSION ||
+           (client->session && client->session->pinned);
+}
+
+/* True while its server is asked what its session has left there. */
+static inline bool pg_client_asks(const struct pg_client *client)
+{
+    return client->session && client->session->ask;
 }
 
 /* How many reads of one stream in a row (sbuf_loopcnt). */

@@ -496,7 +496,8 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
     bool parses;
 
     if (settings->batch_lookups == BATCH_LOOKUPS_OFF || settings->mode == POOL_MODE_SESSION ||
-        (client->session.settings && !params_are_empty(client->session.settings)) ||
+        (client->session && client->session->settings &&
+         !params_are_empty(client->session->settings)) ||
         !lookup_request_read(&request, bytes, length))
         return false;
     parses = request.statement != NULL;

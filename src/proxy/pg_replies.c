@@ -94,12 +94,13 @@ static void replies_count(struct pg_client *client)
 static enum verdict replies_own_ready(struct pg_client *client, struct pool_failure *failure)
 {
     const struct pool_failure *refused = NULL;
+    struct pg_session *session = client->session;
 
-    if (client->session.restoring)
-        client->session.restoring = false;
-    else if (client->session.setting)
-        client->session.setting = false;
-    else if (client->session.ask)
+    if (session && session->restoring)
+        session->restoring = false;
+    else if (session && session->setting)
+        session->setting = false;
+    else if (pg_client_asks(client))
         refused = pg_session_answered(client);
     if (!refused)
         return VERDICT_SWALLOW;
@@ -110,8 +111,8 @@ static enum verdict replies_own_ready(struct pg_client *client, struct pool_fail
 /* Our setting what the client's session has set was refused, and ended the server's session. */
 static bool setting_refused(const struct pg_client *client, const struct pool_failure *failure)
 {
-    return client->session.setting && strncmp(failure->sqlstate, "57", 2) != 0 &&
-           strncmp(failure->sqlstate, "08", 2) != 0;
+    return client->session && client->session->setting &&
+           strncmp(failure->sqlstate, "57", 2) != 0 && strncmp(failure->sqlstate, "08", 2) != 0;
 }
 
 /* ReadyForQuery. */
@@ -171,7 +172,7 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)pg->overdue));
         return VERDICT_SWALLOW;
     }
-    if (client->session.ask && !client->session.setting) {
+    if (pg_client_asks(client) && !client->session->setting) {
         pg_session_failed(client);
         return VERDICT_SWALLOW;
     }
@@ -192,7 +193,7 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         return replies_error(client, body, length, failure);
     verdict = pg_pipeline_reply(&pg->pipeline, type);
     pg_statements_settle(client);
-    if (type == PG_DATA_ROW && verdict == PG_SWALLOW && client->session.ask)
+    if (type == PG_DATA_ROW && verdict == PG_SWALLOW && pg_client_asks(client))
         pg_session_row(client, body, length);
     if (type == PG_COMMAND_COMPLETE) {
         pg_statements_command(client, body, length);
@@ -202,7 +203,7 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
         }
     }
     if (type == PG_PARAMETER_STATUS) {
-        if (verdict == PG_SWALLOW && client->session.restoring)
+        if (verdict == PG_SWALLOW && client->session && client->session->restoring)
             verdict = PG_PASS;
         if (!pg_server_parameter(pg, body, length))
             verdict = PG_UNEXPECTED;
@@ -230,7 +231,7 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
 static bool seen_whole(const struct pg_client *client, uint8_t type)
 {
     return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS ||
-           type == PG_COMMAND_COMPLETE || (type == PG_DATA_ROW && client->session.ask);
+           type == PG_COMMAND_COMPLETE || (type == PG_DATA_ROW && pg_client_asks(client));
 }
 
 static void replies_forward(struct pg_client *client, const uint8_t *bytes, size_t length)

@@ -76,13 +76,21 @@ static unsigned effects_followed(const struct pg_client *client)
     return followed;
 }
 
+static struct pg_session *session_need(struct pg_client *client)
+{
+    if (!client->session)
+        client->session = memory_new(sizeof(*client->session));
+    return client->session;
+}
+
 void pg_session_attach(struct pg_client *client)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     struct pg_server *pg = client->server;
 
-    if (!session->settings && params_are_empty(pg->settings))
+    if ((!session || !session->settings) && params_are_empty(pg->settings))
         return;
+    session = session_need(client);
     if (!session->settings)
         session->settings = params_empty(&client->worker->pools.params);
     if (!pg_server_set(pg, session->settings))
@@ -116,7 +124,7 @@ static bool setting_reported(const struct pg_client *client, const char *name)
 static void names_note(struct pg_client *client, struct effects *effects)
 {
     struct params_set *set = &client->worker->pools.params;
-    struct pg_session *session = &client->session;
+    struct pg_session *session = session_need(client);
     bool wanted = effects->count == 0 || (effects->begins & EFFECT_RESET_ALL);
 
     for (unsigned i = 0; i < effects->count; i++) {
@@ -161,11 +169,12 @@ uint32_t pg_session_effects(struct pg_client *client, const uint8_t *text, size_
 
 void pg_session_suspect(struct pg_client *client, uint32_t effects)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session;
     unsigned begins, ends;
 
     if (!effects)
         return;
+    session = session_need(client);
     begins = effects & ((1u << EFFECTS_ENDS_SHIFT) - 1);
     ends = effects >> EFFECTS_ENDS_SHIFT;
     session->reset |= (begins & EFFECT_DEFAULT) != 0;
@@ -217,14 +226,14 @@ void pg_session_command(struct pg_client *client, const uint8_t *tag, size_t len
         pg_session_suspect(client, EFFECT_LOAD);
     else if ((length == sizeof(reset) && memcmp(tag, reset, length) == 0) ||
              (length == sizeof(discard) && memcmp(tag, discard, length) == 0))
-        client->session.reset = true;
+        session_need(client)->reset = true;
 }
 
 /* What the server should report: what was reset has the value that the client asked for. */
 static struct params *params_restored(struct pg_client *client)
 {
     struct params_set *set = &client->worker->pools.params;
-    const struct params *startup = client->session.startup;
+    const struct params *startup = client->startup;
     struct pg_server *pg = client->server;
     struct params *wanted = params_hold(pg->params);
     const char *value;
@@ -242,17 +251,17 @@ static struct params *params_restored(struct pg_client *client)
 
 void pg_session_restore(struct pg_client *client)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     struct pg_server *pg = client->server;
     uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
     char sets[PARAMS_SETS_BYTES + 1];
     struct params *wanted;
     size_t length;
 
-    if (!session->reset || pg->status == 'E')
+    if (!session || !session->reset || pg->status == 'E')
         return;
     session->reset = false;
-    if (!session->startup || session->startup == pg->initial)
+    if (!client->startup || client->startup == pg->initial)
         return;
     wanted = params_restored(client);
     length = params_difference(wanted, pg->params, sets, sizeof(sets));
@@ -270,7 +279,7 @@ void pg_session_restore(struct pg_client *client)
 
 static size_t ask_settings(const struct pg_client *client, char *text, size_t size)
 {
-    const struct params *dotted = client->session.dotted;
+    const struct params *dotted = client->session->dotted;
     const char *value;
     size_t length = (size_t)snprintf(
         text, size,
@@ -309,7 +318,7 @@ static void ask_send(struct pg_client *client)
     struct pg_server *pg = client->server;
     uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
     char text[ASK_BYTES];
-    size_t length = ask_text(client, client->session.ask->kinds, text, sizeof(text));
+    size_t length = ask_text(client, client->session->ask->kinds, text, sizeof(text));
 
     pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
     stream_queue(&pg->base.stream, header, sizeof(header));
@@ -320,7 +329,7 @@ static void ask_send(struct pg_client *client)
 
 static void ask_begin(struct pg_client *client, unsigned attempts)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     struct pg_ask *ask = session->ask = memory_new(sizeof(*ask));
 
     ask->kinds = session->suspect | session->pinned;
@@ -340,7 +349,7 @@ static void ask_begin(struct pg_client *client, unsigned attempts)
 
 bool pg_session_ask(struct pg_client *client)
 {
-    if (!client->session.suspect)
+    if (!client->session || !client->session->suspect)
         return false;
     ask_begin(client, 0);
     return true;
@@ -349,16 +358,16 @@ bool pg_session_ask(struct pg_client *client)
 static void setting_found(struct pg_client *client, const char *name, const char *value)
 {
     struct params_set *set = &client->worker->pools.params;
-    struct pg_ask *ask = client->session.ask;
+    struct pg_ask *ask = client->session->ask;
     const char *kept;
 
     if (setting_reported(client, name) || strncasecmp(name, "transaction_", 12) == 0 ||
         (strcmp(name, "role") == 0 && strcmp(value, "none") == 0))
         return;
-    if (client->session.dotted && ask->kinds & EFFECT_RESET_ALL && value[0] == '\0' &&
+    if (client->session->dotted && ask->kinds & EFFECT_RESET_ALL && value[0] == '\0' &&
         strchr(name, '.')) {
         /* What was reset is forgotten, as far as a server can. */
-        client->session.dotted = params_without(set, client->session.dotted, name);
+        client->session->dotted = params_without(set, client->session->dotted, name);
         return;
     }
     ask->settings = params_with(set, ask->settings, name, value);
@@ -391,17 +400,17 @@ void pg_session_row(struct pg_client *client, const uint8_t *body, size_t length
     if (columns[0][0] == '\0')
         setting_found(client, columns[1], columns[2]);
     else
-        client->session.ask->found |= (uint16_t)strtoul(columns[0], NULL, 10);
+        client->session->ask->found |= (uint16_t)strtoul(columns[0], NULL, 10);
 }
 
 void pg_session_failed(struct pg_client *client)
 {
-    client->session.ask->failed = true;
+    client->session->ask->failed = true;
 }
 
 static void ask_free(struct pg_client *client)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
 
     params_drop(&client->worker->pools.params, session->ask->settings);
     free(session->ask);
@@ -420,7 +429,7 @@ static bool authorization_changed(const struct pg_server *pg)
 static void settings_take(struct pg_client *client, struct params *settings)
 {
     struct params_set *set = &client->worker->pools.params;
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     struct pg_server *pg = client->server;
 
     params_drop(set, session->settings);
@@ -442,7 +451,7 @@ static int64_t pins_max(const struct pg_client *client)
 
 static const struct pool_failure *session_pin(struct pg_client *client, unsigned found)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     char reasons[PG_SESSION_REASONS_BYTES];
 
     if (!session->pinned && found) {
@@ -467,7 +476,7 @@ static const struct pool_failure *session_pin(struct pg_client *client, unsigned
 
 const struct pool_failure *pg_session_answered(struct pg_client *client)
 {
-    struct pg_session *session = &client->session;
+    struct pg_session *session = client->session;
     struct pg_ask *ask = session->ask;
     unsigned found = ask->found;
 
@@ -500,9 +509,12 @@ const struct pool_failure *pg_session_answered(struct pg_client *client)
 
 bool pg_session_leave(struct pg_client *client)
 {
-    struct pg_session *session = &client->session;
-    bool lost = session->pinned || session->suspect || session->ask;
+    struct pg_session *session = client->session;
+    bool lost;
 
+    if (!session)
+        return false;
+    lost = session->pinned || session->suspect || session->ask;
     if (session->pinned)
         registry_pin_give(client->pool->totals);
     session->pinned = session->suspect = 0;
@@ -516,7 +528,11 @@ void pg_session_free(struct pg_client *client)
 {
     struct params_set *set = &client->worker->pools.params;
 
-    params_drop(set, client->session.settings);
-    params_drop(set, client->session.dotted);
-    params_drop(set, client->session.startup);
+    params_drop(set, client->startup);
+    if (!client->session)
+        return;
+    params_drop(set, client->session->settings);
+    params_drop(set, client->session->dotted);
+    free(client->session);
+    client->session = NULL;
 }

@@ -24,19 +24,18 @@ struct pg_ask {
     bool failed;
 };
 
-/* Embedded in its client; all zero until the first statement that matters. */
+/* A client has none before its first statement that matters. */
 struct pg_session {
     struct params
-        *settings;          /* that follow the client; values as settings_difference() wants them */
-    struct params *startup; /* what it has asked for at login, and servers report */
-    struct params *dotted;  /* names of settings with a dot, which no server lists; NULL: none */
-    struct pg_ask *ask;     /* NULL: none is under way */
-    uint64_t pinned_us;     /* since when */
-    uint16_t pinned;        /* EFFECT_ bits: why its server stays with it; 0: it does not */
-    uint16_t suspect;       /* EFFECT_ bits: what its transaction may have left */
-    bool reset;             /* it may have reset what it asked for at login */
-    bool restoring;         /* that is being set again */
-    bool setting;           /* its settings are being set on its server */
+        *settings;         /* that follow the client; values as settings_difference() wants them */
+    struct params *dotted; /* names of settings with a dot, which no server lists; NULL: none */
+    struct pg_ask *ask;    /* NULL: none is under way */
+    uint64_t pinned_us;    /* since when */
+    uint16_t pinned;       /* EFFECT_ bits: why its server stays with it; 0: it does not */
+    uint16_t suspect;      /* EFFECT_ bits: what its transaction may have left */
+    bool reset;            /* it may have reset what it asked for at login */
+    bool restoring;        /* that is being set again */
+    bool setting;          /* its settings are being set on its server */
 };
 
 /* The client has got a server: has it take up the client's settings, in the next write. */

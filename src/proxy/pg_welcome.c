@@ -174,7 +174,7 @@ static void welcome_finish(struct pg_client *client)
     ensure(!writer.failed);
     stream_write(&client->stream, bytes, writer.length);
     pg_startup_free(client);
-    client->session.startup = params_hold(client->params);
+    client->startup = params_hold(client->params);
     pg_client_move(client, PG_CLIENT_IDLE);
     client->request_us = loop_now_us(&client->worker->loop);
     pg_client_watch(client);

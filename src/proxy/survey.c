@@ -116,8 +116,10 @@ static void survey_client(struct survey_peer *row, const struct pg_client *clien
     row->in_bytes = buffer_length(&client->in);
     row->body_left = client->body_left;
     row->prepared_statements = pg_statements_count(client);
-    row->pinned = client->session.pinned;
-    row->pinned_us = client->session.pinned_us;
+    if (client->session) {
+        row->pinned = client->session->pinned;
+        row->pinned_us = client->session->pinned_us;
+    }
     name_copy(row, client->params);
     survey_addresses(row, &client->stream);
 }
