@@ -139,6 +139,23 @@ static enum pg_statements_verdict look_at_query(const struct pg_client *client, 
     return pg->status == 'E' ? STATEMENTS_PASS : STATEMENTS_REWRITE;
 }
 
+/* The same as an unnamed Parse: libpq before version 17 has no other way to close a statement. */
+static enum pg_statements_verdict look_at_unnamed(const struct pg_client *client,
+                                                  const uint8_t *text, size_t have, size_t length)
+{
+    const struct named *named;
+
+    if (length > QUERY_BYTES_MAX || !pg_deallocate_begins((const char *)text, have))
+        return STATEMENTS_PASS;
+    if (have < length)
+        return STATEMENTS_MORE;
+    named =
+        parse_valid(text, have) ? deallocated(client, text, strlen((const char *)text) + 1) : NULL;
+    if (!named)
+        return STATEMENTS_PASS;
+    return named_unsettled(client->statements, named) ? STATEMENTS_WAIT : STATEMENTS_REWRITE;
+}
+
 static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, const uint8_t *body,
                                        size_t have, size_t length)
 {
@@ -161,6 +178,8 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     case PARTS_FOUND:
         break;
     }
+    if (type == PG_PARSE && parts.name[0] == '\0' && statements)
+        return look_at_unnamed(client, body + 1, have - 1, length - 1);
     if (parts.name[0] == '\0' || length > INT32_MAX - 2 * NAME_BYTES)
         return STATEMENTS_PASS;
     if (statements && statements->deallocating) {
@@ -410,6 +429,26 @@ static void rewrite_deallocate(struct pg_client *client, struct named *named)
     named_forget(client, named);
 }
 
+/* As rewrite_deallocate, by messages that may stand between others: the name is forgotten when the
+ * server answers the first of them. */
+static void rewrite_deallocate_parse(struct pg_client *client, struct named *named)
+{
+    static const uint8_t select[] = "SELECT 1\0\0"; /* and no types */
+    static const uint8_t deallocate[] = "DEALLOCATE " NO_STATEMENT "\0\0";
+    struct pg_server *pg = client->server;
+    struct pg_statements *statements = client->statements;
+
+    pg_repeat_forget(client);
+    statements->stretch_begun = true;
+    queue_close(client, NO_STATEMENT);
+    pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, true);
+    change_named(statements, change_add(statements), named, NULL);
+    queue_parse(client, NO_STATEMENT, select, sizeof(select));
+    pg_pipeline_sent(&pg->pipeline, PG_PARSE, true);
+    queue_parse(client, "", deallocate, sizeof(deallocate));
+    pg_pipeline_sent(&pg->pipeline, PG_PARSE, false);
+}
+
 void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                            size_t length)
 {
@@ -424,6 +463,13 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
     }
     parts_find(type, body, have, length, &parts);
     rest_bytes = have - (size_t)(parts.rest - body);
+    if (type == PG_PARSE && parts.name[0] == '\0') {
+        const uint8_t *text = body + 1;
+
+        named = deallocated(client, text, strlen((const char *)text) + 1);
+        rewrite_deallocate_parse(client, named);
+        return;
+    }
     if (type == PG_PARSE) {
         rewrite_parse(client, parts.name, parts.rest, rest_bytes);
         return;
