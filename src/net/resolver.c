@@ -20,7 +20,8 @@ struct name {
     struct resolver *resolver;
     struct resolver_question *waiting; /* asked while the look-up is under way */
     bool asking;
-    bool cached; /* addresses or error are an answer */
+    struct evdns_getaddrinfo_request *request; /* NULL: answered, or not asked */
+    bool cached;                               /* addresses or error are an answer */
     uint64_t asked_us;
     uint64_t expires_us;
     struct address addresses[RESOLVER_ADDRESSES_MAX];
@@ -60,6 +61,11 @@ void resolver_free(struct resolver *resolver)
 {
     struct name *name, *following;
 
+    /* What is cancelled is freed by a turn of the loop. */
+    HASH_ITER(hh, resolver->names, name, following)
+    if (name->request)
+        evdns_getaddrinfo_cancel(name->request);
+    event_base_loop(resolver->loop->base, EVLOOP_NONBLOCK);
     evdns_base_free(resolver->dns, 0);
     HASH_ITER(hh, resolver->names, name, following)
     {
@@ -105,6 +111,7 @@ static void name_answered(int error, struct evutil_addrinfo *found, void *argume
     struct resolver *resolver = name->resolver;
     struct resolver_question *question = name->waiting;
 
+    name->request = NULL;
     if (error == EVUTIL_EAI_CANCEL)
         return;
     histogram_add(&resolver->lookups, loop_now_us(resolver->loop) - name->asked_us);
@@ -178,7 +185,7 @@ static void question_receive(struct mail *mail, void *receiver)
         return;
     name->asking = true;
     name->asked_us = loop_now_us(resolver->loop);
-    evdns_getaddrinfo(resolver->dns, name->text, NULL, &hints, name_answered, name);
+    name->request = evdns_getaddrinfo(resolver->dns, name->text, NULL, &hints, name_answered, name);
 }
 
 void resolver_ask(struct resolver *resolver, struct resolver_question *question,
