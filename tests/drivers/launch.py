@@ -1,6 +1,7 @@
 """What the two launchers of tours share: a sluice of their own in front of the tests' servers."""
 import contextlib
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -17,13 +18,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def await_port(port, process):
-    """Until somebody listens there."""
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+def await_ready(notices, process):
+    """Until the daemon says that it is ready, as it would to systemd."""
+    end = os.pidfd_open(process.pid)
+    try:
+        while notices in select.select([notices, end], [], [])[0]:
+            if b"READY=1" in notices.recv(1000):
                 return
-        time.sleep(0.02)
+    finally:
+        os.close(end)
     sys.exit("sluice ended")
 
 
@@ -49,19 +52,24 @@ def folder():
 
 
 @contextlib.contextmanager
-def sluice(program, path, settings, port):
-    """A daemon with these settings, not as root, once it listens on the port."""
+def sluice(program, path, settings):
+    """A daemon with these settings, not as root, once it is ready."""
     ini = os.path.join(path, "sluice.ini")
     with open(ini, "w", encoding="ascii") as file:
         file.write(settings)
     user = ["-u", os.environ["SLUICE_RUN_AS"]] if os.environ.get("SLUICE_RUN_AS") else []
-    with subprocess.Popen([program, *user, ini]) as process:
-        try:
-            await_port(port, process)
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+    address = os.path.join(path, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(address)
+        os.chmod(address, 0o777)
+        environment = {**os.environ, "NOTIFY_SOCKET": address}
+        with subprocess.Popen([program, *user, ini], env=environment) as process:
+            try:
+                await_ready(notices, process)
+                yield
+            finally:
+                process.terminate()
+                process.wait()
 
 
 def tour(command, modules, environment):
