@@ -26,6 +26,7 @@ void admin_free(struct admin *admin)
 {
     struct list_node *node;
 
+    readiness_fini(&admin->readiness);
     http_free(admin->http);
     history_fini(&admin->history);
     admin->suspender = NULL;

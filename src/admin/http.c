@@ -21,6 +21,8 @@
 /* A connection that is older is closed, whatever it does. */
 #define CONNECTION_US (10 * US_PER_S)
 #define SWEEP_US US_PER_S
+/* So long an answer waits for what it has to tell. */
+#define ANSWER_US (5 * US_PER_S)
 #define HEADERS_BYTES_MAX 8192
 #define BACKLOG 16
 
@@ -44,12 +46,14 @@ struct http_connection {
     uint64_t since_us;
 };
 
-/* A request whose answer needs a survey. */
+/* A request whose answer needs a survey, and maybe more. */
 struct http_answer {
     struct list_node node;
     struct http *http;
     struct evhttp_request *request; /* NULL: its client has gone */
     const struct page_row *page;
+    struct survey *survey; /* when it is there */
+    uint64_t since_us;
     uint64_t after; /* of the query */
 };
 
@@ -57,6 +61,8 @@ struct page_row {
     const char *path, *type;
     unsigned survey; /* SURVEY_ bits that it needs; 0 = none */
     int (*write)(FILE *page, const struct show_source *source); /* the status */
+    /* NULL, or true when what it tells is known; else http_look_again() will be called. */
+    bool (*known)(const struct show_source *source);
 };
 
 static int write_metrics(FILE *page, const struct show_source *source)
@@ -89,13 +95,22 @@ static int write_health(FILE *page, const struct show_source *source)
     return HTTP_OK;
 }
 
+static bool admin_stopped(const struct admin *admin)
+{
+    return admin->ending || admin->paused || admin->suspended;
+}
+
+static bool ready_known(const struct show_source *source)
+{
+    return admin_stopped(source->admin) ||
+           readiness_known(&source->admin->readiness, source->survey);
+}
+
 static int write_ready(FILE *page, const struct show_source *source)
 {
-    const struct admin *admin = source->admin;
-
-    if (admin->ending || admin->paused || admin->suspended)
+    if (admin_stopped(source->admin))
         fputs("paused or shutting down\n", page);
-    else if (page_unready(page, source) == 0) {
+    else if (readiness_write(page, &source->admin->readiness, source->survey) == 0) {
         fputs("ok\n", page);
         return HTTP_OK;
     }
@@ -103,13 +118,13 @@ static int write_ready(FILE *page, const struct show_source *source)
 }
 
 static const struct page_row pages[] = {
-    {"/", "text/html; charset=utf-8", 0, write_dashboard},
+    {"/", "text/html; charset=utf-8", 0, write_dashboard, NULL},
     {"/history.json", "application/json",
-     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_LOOKUPS, write_history},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics},
-    {"/stats.json", "application/json", SURVEY_POOLS, write_json},
-    {"/healthz", "text/plain; charset=utf-8", 0, write_health},
-    {"/readyz", "text/plain; charset=utf-8", SURVEY_POOLS, write_ready},
+     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_LOOKUPS, write_history, NULL},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics, NULL},
+    {"/stats.json", "application/json", SURVEY_POOLS, write_json, NULL},
+    {"/healthz", "text/plain; charset=utf-8", 0, write_health, NULL},
+    {"/readyz", "text/plain; charset=utf-8", SURVEY_POOLS, write_ready, ready_known},
 };
 
 static void request_answer(struct evhttp_request *request, const struct page_row *row,
@@ -145,17 +160,47 @@ static void request_answer(struct evhttp_request *request, const struct page_row
     free(text);
 }
 
+static void answer_free(struct http_answer *answer)
+{
+    list_remove(&answer->http->answers, &answer->node);
+    if (answer->survey)
+        survey_free(answer->survey);
+    free(answer);
+}
+
+/* Answers when all is known that the page tells, or when it has taken too long. */
+static void answer_look(struct http_answer *answer)
+{
+    struct show_source source = {
+        .admin = answer->http->admin, .survey = answer->survey, .after = answer->after};
+    const struct page_row *page = answer->page;
+    bool late = loop_now_us(source.admin->host.loop) > answer->since_us + ANSWER_US;
+
+    if (answer->request && page->known && !page->known(&source) && !late)
+        return;
+    if (answer->request)
+        request_answer(answer->request, page, &source);
+    answer_free(answer);
+}
+
+static void http_look_again(void *owner)
+{
+    struct http *http = owner;
+
+    LIST_EACH_SAFE (&http->answers, node, next) {
+        struct http_answer *answer = container_of(node, struct http_answer, node);
+
+        if (answer->survey)
+            answer_look(answer);
+    }
+}
+
 static void http_surveyed(struct survey *survey)
 {
     struct http_answer *answer = survey->asker;
-    struct show_source source = {
-        .admin = answer->http->admin, .survey = survey, .after = answer->after};
 
-    list_remove(&answer->http->answers, &answer->node);
-    if (answer->request)
-        request_answer(answer->request, answer->page, &source);
-    survey_free(survey);
-    free(answer);
+    answer->survey = survey;
+    answer_look(answer);
 }
 
 static void http_open_doors(struct http *http, bool open)
@@ -219,6 +264,7 @@ static void http_requested(struct evhttp_request *request, void *argument)
         answer->http = http;
         answer->request = request;
         answer->page = &pages[i];
+        answer->since_us = loop_now_us(http->admin->host.loop);
         if (query && strncmp(query, "after=", 6) == 0)
             answer->after = strtoull(query + 6, NULL, 10);
         list_push_back(&http->answers, &answer->node);
@@ -234,6 +280,7 @@ static void http_sweep(struct timer *timer)
     struct http *http = container_of(timer, struct http, sweep);
     uint64_t now_us = loop_now_us(http->admin->host.loop);
 
+    http_look_again(http);
     LIST_EACH_SAFE (&http->connections, node, next) {
         struct http_connection *connection = container_of(node, struct http_connection, node);
 
@@ -316,6 +363,7 @@ struct http *http_new(struct admin *admin)
     struct http *http = memory_new(sizeof(*http));
 
     http->admin = admin;
+    readiness_init(&admin->readiness, admin, http_look_again, http);
     list_init(&http->connections);
     list_init(&http->answers);
     http->sweep.expired = http_sweep;
@@ -338,6 +386,8 @@ void http_free(struct http *http)
 {
     struct list_node *node;
 
+    while ((node = list_first(&http->answers)))
+        answer_free(container_of(node, struct http_answer, node));
     evhttp_free(http->server);
     while ((node = list_first(&http->connections)))
         connection_drop(http, container_of(node, struct http_connection, node));

@@ -20,7 +20,4 @@ void page_history(FILE *page, const struct show_source *source);
 extern const unsigned char dashboard_html[];
 extern const unsigned long dashboard_html_bytes;
 
-/* A line for each pool that cannot reach its server. Returns how many. */
-unsigned page_unready(FILE *page, const struct show_source *source);
-
 #endif

@@ -1,4 +1,4 @@
-/* /stats.json: the console's tables as arrays of objects; and /readyz. */
+/* /stats.json: the console's tables as arrays of objects; and what the dashboard draws. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,21 +207,4 @@ void page_history(FILE *page, const struct show_source *source)
     ensure(json_dumpf(all, page, JSON_COMPACT) == 0);
     fputc('\n', page);
     json_decref(all);
-}
-
-unsigned page_unready(FILE *page, const struct show_source *source)
-{
-    const struct survey *survey = source->survey;
-    unsigned unready = 0;
-
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].pool_count; j++) {
-            const struct survey_pool *pool = &survey->parts[i].pools[j];
-
-            if (!pool->failing)
-                continue;
-            unready++;
-            fprintf(page, "%s/%s: no server can be reached\n", pool->database, pool->user);
-        }
-    return unready;
 }

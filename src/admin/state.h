@@ -4,6 +4,7 @@
 #define SLUICE_ADMIN_STATE_H
 
 #include "history.h"
+#include "readiness.h"
 #include "sluice/admin/admin.h"
 #include "stats.h"
 
@@ -15,6 +16,7 @@ struct admin {
     struct list consoles; /* struct console */
     struct stats stats, redis_stats;
     struct history history;
+    struct readiness readiness;
     struct counters_values commands; /* of the console, which has no pool */
     struct http *http;
     uint64_t started_us;

@@ -437,6 +437,7 @@ static void daemon_fini(struct daemon *daemon)
     workers_stop(&daemon->process);
     workers_join(&daemon->process);
     admin_free(daemon->admin);
+    mailbox_drain(&daemon->mailbox); /* what helpers of the stats port had sent meanwhile */
     timer_cancel(&daemon->loop, &daemon->stats);
     timer_cancel(&daemon->loop, &daemon->watchdog);
     timer_cancel(&daemon->loop, &daemon->users);

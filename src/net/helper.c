@@ -1,5 +1,6 @@
 #include "sluice/net/helper.h"
 
+#include <signal.h>
 #include <time.h>
 
 /* Threads that run. */
@@ -69,6 +70,7 @@ static void *helper_run(void *argument)
 bool helper_start(struct helper *helper, struct mailbox *mailbox)
 {
     pthread_attr_t attributes;
+    sigset_t all, before;
     pthread_t thread;
     bool started;
 
@@ -78,7 +80,11 @@ bool helper_start(struct helper *helper, struct mailbox *mailbox)
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     helpers_count(1);
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     started = pthread_create(&thread, &attributes, helper_run, helper) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (!started) {
         helpers_count(-1);

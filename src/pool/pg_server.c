@@ -6,6 +6,7 @@
 #include "pg_cancel.h"
 #include "pg_libpq.h"
 #include "pg_login.h"
+#include "probe.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
@@ -295,6 +296,7 @@ const struct server_kind pg_server_kind = {
     .open = pg_login_open,
     .check = server_check,
     .reset = server_reset,
+    .probe = probe_begin,
     .drain = server_drain,
     .free = server_free,
     .leave = server_leave,

@@ -214,11 +214,10 @@ static void pool_refuse_all(struct pool *pool, const struct pool_failure *failur
 }
 
 /* No server can be had now: the next try is later. */
-static void pool_back_off(struct pool *pool, const struct pool_failure *failure)
+static void pool_back_off(struct pool *pool)
 {
     uint64_t most_us = pool->pools->conf->server_login_retry_us;
 
-    pool->failure = *failure;
     pool->backoff_us = pool->backoff_us ? pool->backoff_us * 2 : BACKOFF_FIRST_US;
     if (pool->backoff_us > most_us)
         pool->backoff_us = most_us ? most_us : 1;
@@ -231,7 +230,8 @@ void pool_login_failed(struct server *server, const struct pool_failure *failure
 
     counter_add(&pool->counters.server_login_failures, 1);
     server_log(server, LOG_LEVEL_WARNING, "login failed: %s", failure->message);
-    pool_back_off(pool, failure);
+    pool->failure = *failure;
+    pool_back_off(pool);
     server_close(server, failure->message);
     if (atomic_load(&pool->totals->servers) == 0)
         pool_refuse_all(pool, &pool->failure);
@@ -325,28 +325,36 @@ static bool pool_open_one(struct pool *pool, const struct waiter *first)
     return true;
 }
 
-void pool_probed(struct pool *pool, const struct pool_failure *failure)
+bool pool_unreachable(const struct pool *pool)
+{
+    return pool->backoff_us > 0 && (strncmp(pool->failure.sqlstate, "08", 2) == 0 ||
+                                    strncmp(pool->failure.sqlstate, "57P", 3) == 0);
+}
+
+void pool_probed(struct pool *pool, bool reached)
 {
     pool_slot_give(pool);
     pool_stir(pool);
-    if (failure) {
-        pool_back_off(pool, failure);
-        if (atomic_load(&pool->totals->servers) == 0)
-            pool_refuse_all(pool, &pool->failure);
-    } else {
+    if (reached) {
         pool->backoff_us = 0;
         log_info("%s/%s: the server can be reached again", pool->database_name, pool->user_name);
+        return;
     }
+    pool_back_off(pool);
+    if (atomic_load(&pool->totals->servers) == 0)
+        pool_refuse_all(pool, &pool->failure);
 }
 
 /* Where nobody's login will find out. A server that can be reached and refused us is not asked. */
 static void pool_probe(struct pool *pool)
 {
-    if (!pool->kind->probe || strncmp(pool->failure.sqlstate, "08", 2) != 0 ||
-        !pool_slot_take(pool, pool->settings.size))
+    if (!pool_unreachable(pool) || !pool_slot_take(pool, pool->settings.size))
         return;
-    if (!pool->kind->probe(pool))
-        pool_slot_give(pool);
+    if (pool->kind->probe(pool))
+        return;
+    pool_slot_give(pool);
+    pool->retry_at_us = loop_now_us(pool->pools->loop) + pool->backoff_us;
+    timer_set_by(pool->pools->loop, &pool->timer, pool->retry_at_us);
 }
 
 /* Opens servers for those who wait, and up to min_pool_size. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "probe.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/pool/pool.h"
@@ -95,7 +96,7 @@ void pools_close(struct pools *pools)
             LIST_EACH_SAFE (&pool->servers[state], node, next)
                 server_close(container_of(node, struct server, node), "shutting down");
         if (pool->probe) {
-            pool->kind->probe_end(pool);
+            probe_end(pool);
             pool_slot_give(pool);
         }
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "redis_login.h"
-#include "redis_probe.h"
+#include "probe.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/redis_command.h"
@@ -123,8 +123,7 @@ const struct server_kind redis_server_kind = {
     .check = server_check,
     .reset = server_reset,
     .yield = pool_yield,
-    .probe = redis_probe_begin,
-    .probe_end = redis_probe_end,
+    .probe = probe_begin,
     .drain = server_drain,
     .free = server_free,
     .leave = server_leave,

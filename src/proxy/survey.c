@@ -38,7 +38,7 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
     row->user = memory_text(pool->user_name, strlen(pool->user_name));
     row->replication = pool->totals->variant == VARIANT_REPLICATION;
     row->paused = pool->paused || pool->pools->paused;
-    row->failing = pool->backoff_us > 0 && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
+    row->unreachable = pool_unreachable(pool) && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
                    !list_contains_any(&pool->servers[SERVER_LEASED]);
     row->mode = pool->settings.mode;
     row->size = pool->settings.size;

@@ -20,7 +20,7 @@ LIBRARIES = [
     ("event2/", 2, "name resolution and the stats port"),
     ("openssl/crypto.h", 12, "wiping secrets, comparing them in constant time"),
     ("openssl/", 2, "TLS in the stream, digests in auth/crypto.c"),
-    ("libpq-fe.h", 2, "our own questions, and libpq as a dialer"),
+    ("libpq-fe.h", 3, "our own questions, libpq as a dialer, sluice --top"),
     ("hiredis/", 2, "our own questions to Redis"),
     ("ini.h", 1, "the ini reader"),
     ("pg_query.h", 1, "what may be batched"),

@@ -96,7 +96,7 @@ struct pool {
     };
     void (*shared_free)(struct pool *pool);
     char *password;            /* Redis: that the last client proved; logs us in */
-    struct redis_probe *probe; /* Redis: under way, or NULL */
+    struct reach *probe; /* under way, or NULL */
     struct counters counters;
     struct latencies latencies;
 };

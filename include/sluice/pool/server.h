@@ -43,11 +43,9 @@ struct server_kind {
     /* Somebody waits in vain while servers are SHARED: has one of them come free when what it owes
      * has come. NULL where nothing is ever shared. */
     void (*yield)(struct pool *pool);
-    /* Logins fail and nobody waits: finds out whether a server can be reached again; one slot is
-     * taken for that. Ends in pool_probed(), maybe at once. False: it cannot be found out. NULL
-     * where the next client's login finds out. probe_end gives one up that is under way. */
+    /* Logins fail and nobody waits: asks whether a server can be reached again; one slot is taken
+     * for that. Ends in pool_probed() on a later turn. False: not now. */
     bool (*probe)(struct pool *pool);
-    void (*probe_end)(struct pool *pool);
     /* Cancels and finishes what is left of a client's request; in SERVER_DRAINING. */
     void (*drain)(struct server *server);
     /* Releases what the kind holds; the stream is closed already. */
@@ -114,8 +112,11 @@ void server_close(struct server *server, const char *reason);
 #define SERVER_SUBJECT_BYTES 256
 const char *server_subject(const struct server *server, char text[SERVER_SUBJECT_BYTES]);
 
-/* What came of a probe: failure is NULL when the server is there. Gives its slot back. */
-void pool_probed(struct pool *pool, const struct pool_failure *failure);
+/* True while none can be opened since none can be reached; a refused login is another thing. */
+bool pool_unreachable(const struct pool *pool);
+
+/* What came of a probe. Gives its slot back. */
+void pool_probed(struct pool *pool, bool reached);
 
 void server_log(const struct server *server, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

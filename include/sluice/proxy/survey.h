@@ -24,7 +24,7 @@ enum survey_of {
 struct survey_pool {
     char *database, *user;
     bool replication, paused;
-    bool failing; /* its last attempt to open a server failed, and it has none */
+    bool unreachable; /* its server is, and it has none to lend */
     enum pool_mode mode;
     int64_t size, size_min, size_reserve;
     size_t clients, waiting;
