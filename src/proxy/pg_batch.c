@@ -219,7 +219,10 @@ static void batch_gather(struct pg_batch *batch)
 
 static const uint8_t *key_next_value(struct pg_key *key, int32_t *bytes)
 {
-    const uint8_t *at = buffer_bytes(&key->client->in) + key->at + key->cursor;
+    bool simple = buffer_length(&key->values) > 0;
+    const uint8_t *values =
+        simple ? buffer_bytes(&key->values) : buffer_bytes(&key->client->in) + key->at;
+    const uint8_t *at = values + key->cursor;
 
     *bytes = (int32_t)pg_u32(at);
     key->cursor += 4 + (*bytes > 0 ? (uint32_t)*bytes : 0);

@@ -26,8 +26,9 @@ static void key_begin(const struct pg_key *key)
         stream_queue(stream, shape->parameters, shape->parameters_bytes);
         stream_queue(stream, shape->columns, shape->columns_bytes);
     }
-    stream_queue(stream, bound, sizeof(bound));
-    if (key->tells & KEY_TELLS_PORTAL)
+    if (key->tells & KEY_TELLS_BOUND)
+        stream_queue(stream, bound, sizeof(bound));
+    if (key->tells & KEY_TELLS_COLUMNS)
         stream_queue(stream, shape->result, shape->columns_bytes);
 }
 
@@ -43,7 +44,8 @@ static void key_count(const struct pg_key *key, size_t bytes)
     counter_add(&counters->xact_count, 1);
     counter_add(&counters->xact_time, took_us);
     latency_add(&client->pool->latencies, LATENCY_transaction, took_us);
-    counter_add(&counters->bind_count, 1);
+    if (key->tells & KEY_TELLS_BOUND)
+        counter_add(&counters->bind_count, 1);
     if (key->tells & KEY_TELLS_PARSED)
         counter_add(&counters->client_parse_count, 1);
     counter_add(&counters->bytes_sent, bytes);

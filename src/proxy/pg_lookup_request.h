@@ -8,7 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Values in all of one request, with their lengths; longer ones are no lookups. */
+#define LOOKUP_VALUES_BYTES_MAX 8192u
+
 struct lookup_request {
+    bool simple; /* a Query (pg_lookup_forms.h): its values do not stand in the bytes */
     const uint8_t *statement; /* of a Parse in front, from the text on; NULL: `name` is prepared */
     size_t statement_bytes;
     const char *name;

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "pg_batch.h"
-#include "pg_lookup_request.h"
+#include "pg_lookup_forms.h"
 #include "pg_loss.h"
 #include "pg_named.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/batch/mask.h"
 #include "sluice/wire/pg.h"
 
 /* Statements remembered, lookups or not, in one part of a pool. */
@@ -16,8 +17,6 @@
 /* What a server has refused is tried again after this. */
 #define RETRY_US (60 * US_PER_S)
 #define RESULT_FORMATS_MAX 256u
-/* Values in all of one key; of longer ones no batch is made. */
-#define VALUES_BYTES_MAX 8192u
 #define CONTENT_BYTES_MAX                                                                 \
     (sizeof(struct params *) + 6 + 2 * (LOOKUP_PARAMS_MAX + (size_t)RESULT_FORMATS_MAX) + \
      LOOKUP_TEXT_BYTES_MAX + 4 * (LOOKUP_PARAMS_MAX + (size_t)1))
@@ -80,15 +79,16 @@ static void lookup_forget(struct pg_lookup *lookup)
     free(lookup);
 }
 
-static void lookup_log_refusal(const struct pg_lookup *lookup)
+void lookups_log_refusal(const struct pg_lookups *lookups, enum lookup_refusal refusal,
+                         const char *detail, const char *text)
 {
-    char subject[256];
+    char subject[256], masked[300];
 
-    snprintf(subject, sizeof(subject), "%s/%s", lookup->lookups->pool->database_name,
-             lookup->lookups->pool->user_name);
-    log_write(LOG_LEVEL_INFO, subject, "not batched, as %s%s%s: %.300s",
-              lookup_refusal_text(lookup->refusal), lookup->detail[0] ? ": " : "", lookup->detail,
-              lookup->text);
+    snprintf(subject, sizeof(subject), "%s/%s", lookups->pool->database_name,
+             lookups->pool->user_name);
+    mask_text(text, strlen(text), masked, sizeof(masked));
+    log_write(LOG_LEVEL_INFO, subject, "not batched, as %s%s%s: %s", lookup_refusal_text(refusal),
+              detail[0] ? ": " : "", detail, masked);
 }
 
 void lookup_refuse(struct pg_lookup *lookup, enum lookup_refusal refusal, const char *detail)
@@ -98,7 +98,7 @@ void lookup_refuse(struct pg_lookup *lookup, enum lookup_refusal refusal, const 
     lookup->refusal = refusal;
     lookup->retry_us = loop_now_us(&lookups->worker->loop) + RETRY_US;
     snprintf(lookup->detail, sizeof(lookup->detail), "%s", detail);
-    lookup_log_refusal(lookup);
+    lookups_log_refusal(lookups, refusal, lookup->detail, lookup->text);
     pool_unwait(lookups->pool, &lookup->waiter);
     LIST_EACH_SAFE (&lookup->keys, node, following) {
         list_remove(&lookup->keys, node);
@@ -121,6 +121,7 @@ void key_release(struct pg_key *key)
 {
     struct pg_lookups *lookups = key->lookup->lookups;
 
+    buffer_clear(&key->values, &lookups->worker->loop.buffers);
     key->client->key = NULL;
     key->client = NULL;
     list_push_front(&lookups->spare_keys, &key->node);
@@ -271,6 +272,7 @@ static void lookups_free(struct pool *pool)
         free(batch->keys);
         free(batch);
     }
+    lookup_forms_free(lookups->forms);
     conf_drop(lookups->conf);
     free(lookups);
     pool->lookups = NULL;
@@ -364,7 +366,7 @@ static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *p
     if (!encoding || !lookup_encoding_safe(encoding))
         lookup->refusal = LOOKUP_ENCODING;
     if (lookup->refusal != LOOKUP_NONE)
-        lookup_log_refusal(lookup);
+        lookups_log_refusal(lookups, lookup->refusal, lookup->detail, lookup->text);
     lookup_configure(lookup);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, lookups->by_content, lookup->content, content_bytes, hash,
                                 lookup);
@@ -372,9 +374,7 @@ static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *p
     return lookup;
 }
 
-/* True the second time that a statement comes: parsing one takes longer than it is worth for those
- * that come once. */
-static bool seen_before(struct pg_lookups *lookups, unsigned hash)
+bool lookups_seen(struct pg_lookups *lookups, unsigned hash)
 {
     uint32_t *seen = &lookups->seen[hash % SEEN_COUNT];
 
@@ -412,7 +412,7 @@ static struct pg_lookup *lookups_find(struct pg_lookups *lookups, struct params 
     if (!lookup) {
         if (!listed(lookups, (const char *)request->statement) &&
             (lookups->pool->settings.batch_lookups != BATCH_LOOKUPS_AUTO ||
-             !seen_before(lookups, hash)))
+             (!request->simple && !lookups_seen(lookups, hash))))
             return NULL;
         lookup = lookup_add(lookups, params, content_bytes, body, hash);
     } else if (list_first(&lookups->by_use) != &lookup->node) {
@@ -474,6 +474,22 @@ static void key_join(struct pg_key *key)
     }
 }
 
+/* True when the bytes are a request that may be a lookup. */
+static bool request_read(struct pg_client *client, struct lookup_request *request,
+                         const uint8_t *bytes, size_t length)
+{
+    struct pg_lookups *lookups;
+
+    if (bytes[0] != PG_QUERY)
+        return lookup_request_read(request, bytes, length);
+    if (client->worker->conf->disable_pqexec)
+        return false;
+    lookups = lookups_need(client);
+    if (!lookups->forms)
+        lookups->forms = lookup_forms_new(lookups);
+    return lookup_forms_read(lookups->forms, request, bytes, length);
+}
+
 /* The statement that the request names; false: the client has none of this name. */
 static bool request_name(struct pg_client *client, struct lookup_request *request)
 {
@@ -487,6 +503,15 @@ static bool request_name(struct pg_client *client, struct lookup_request *reques
     return true;
 }
 
+static uint8_t request_tells(const struct lookup_request *request, bool parses)
+{
+    if (request->simple)
+        return KEY_TELLS_COLUMNS;
+    return (uint8_t)(KEY_TELLS_BOUND | (parses ? KEY_TELLS_PARSED : 0) |
+                     (request->describes_statement ? KEY_TELLS_STATEMENT : 0) |
+                     (request->describes_portal ? KEY_TELLS_COLUMNS : 0));
+}
+
 bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t length)
 {
     const struct pool_settings *settings = &client->pool->settings;
@@ -498,23 +523,25 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
     if (settings->batch_lookups == BATCH_LOOKUPS_OFF || settings->mode == POOL_MODE_SESSION ||
         (client->session && client->session->settings &&
          !params_are_empty(client->session->settings)) ||
-        !lookup_request_read(&request, bytes, length))
+        !request_read(client, &request, bytes, length))
         return false;
     parses = request.statement != NULL;
     if (!parses && !request_name(client, &request))
         return false;
     lookup = lookups_find(lookups_need(client), client->params, &request);
     if (!lookup || request.params != lookup->statement->params ||
-        request.values_bytes > VALUES_BYTES_MAX || stream_pending(&client->stream) > 0 ||
+        request.values_bytes > LOOKUP_VALUES_BYTES_MAX || stream_pending(&client->stream) > 0 ||
         lookup_goes_alone(lookup))
         return false;
     key = key_new(lookup, client);
-    key->at = (uint32_t)(request.values - bytes);
+    if (request.simple)
+        buffer_append(&key->values, &client->worker->loop.buffers, request.values,
+                      request.values_bytes);
+    else
+        key->at = (uint32_t)(request.values - bytes);
     key->values_bytes = (uint32_t)request.values_bytes;
     key->request_bytes = (uint32_t)request.bytes;
-    key->tells = (uint8_t)((parses ? KEY_TELLS_PARSED : 0) |
-                           (request.describes_statement ? KEY_TELLS_STATEMENT : 0) |
-                           (request.describes_portal ? KEY_TELLS_PORTAL : 0));
+    key->tells = request_tells(&request, parses);
     key_join(key);
     return true;
 }

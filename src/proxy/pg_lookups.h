@@ -20,7 +20,8 @@ struct pg_lookups;
 enum pg_key_tells {
     KEY_TELLS_PARSED = 1 << 0,
     KEY_TELLS_STATEMENT = 1 << 1, /* the answer to Describe of the statement */
-    KEY_TELLS_PORTAL = 1 << 2,    /* the answer to Describe of the portal */
+    KEY_TELLS_BOUND = 1 << 2,
+    KEY_TELLS_COLUMNS = 1 << 3, /* the answer to Describe of the portal, or to a Query */
 };
 
 /* What one client asks of a lookup; client->key. From a list of spare ones. */
@@ -30,7 +31,8 @@ struct pg_key {
     struct pg_lookup *lookup;
     struct pg_batch *batch; /* NULL: it is unsent */
     uint32_t place;         /* in the batch */
-    uint32_t at;            /* where the values begin in the client's `in` */
+    uint32_t at;            /* where the values begin in the client's `in`, when it binds them */
+    struct buffer values;   /* of a Query, as a Bind would have them */
     uint32_t values_bytes;
     uint32_t request_bytes;
     uint32_t cursor; /* while a batch is written: bytes of values that are */
@@ -98,6 +100,8 @@ struct pg_lookup {
     uint8_t content[];
 };
 
+struct lookup_forms;
+
 #define SEEN_COUNT 4096
 
 struct pg_lookups {
@@ -107,6 +111,7 @@ struct pg_lookups {
     struct pg_lookup *by_content;
     struct list by_use; /* the one used last first */
     struct list spare_keys, spare_batches, batches;
+    struct lookup_forms *forms; /* NULL before the first Query */
     uint64_t next_id;
     uint16_t salt;             /* tells the names of this part's statements from an earlier one's */
     uint32_t seen[SEEN_COUNT]; /* hashes of statements that came once */
@@ -120,6 +125,16 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
 
 /* The client's key is given up, sent or not; does nothing when it has none. */
 void pg_lookups_leave(struct pg_client *client);
+
+/* --- for pg_lookup_forms.c --- */
+
+/* True the second time that a text with this hash comes: parsing one takes longer than it is worth
+ * for those that come once. */
+bool lookups_seen(struct pg_lookups *lookups, unsigned hash);
+
+/* Logs, without its literals, a statement that is not batched. */
+void lookups_log_refusal(const struct pg_lookups *lookups, enum lookup_refusal refusal,
+                         const char *detail, const char *text);
 
 /* --- for pg_batch.c and pg_prepare.c --- */
 

@@ -6,13 +6,8 @@ START_TEST(lookups_that_wait_together_are_asked_together)
 {
     start("");
     introduce(LOOKUP);
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, LOOKUP, text("%d", i + 1));
-    settle();
-    release();
-    for (int i = 0; i < CROWD; i++)
-        answers(i, thing(i + 1));
+    ask_each(LOOKUP, 1);
+    answers_each(1, 0);
     ck_assert_int_eq(batches(), 1);
     sluice_stop(&sluice);
 }
@@ -25,13 +20,8 @@ START_TEST(the_console_tells_what_batching_saved)
 
     start("admin_users = user1\n");
     introduce(LOOKUP);
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, LOOKUP, text("%d", i + 1));
-    settle();
-    release();
-    for (int i = 0; i < CROWD; i++)
-        answers(i, thing(i + 1));
+    ask_each(LOOKUP, 1);
+    answers_each(1, 0);
     console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
     result = PQexec(console, "SHOW LOOKUPS");
     ck_assert_int_eq(PQntuples(result), 1);
@@ -122,11 +112,7 @@ START_TEST(many_rows_keep_their_order_and_limit)
 
     start("");
     introduce(sql);
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, sql, text("%d", 92 + i));
-    settle();
-    release();
+    ask_each(sql, 92);
     for (int i = 0; i < CROWD; i++)
         answers(i, text("1 2 T(id) %s%s%sC(SELECT %d) Z(I)", i < 8 ? "D(100) " : "",
                         i < 7 ? "D(99) " : "", i < 6 ? "D(98) " : "",
@@ -245,15 +231,6 @@ END_TEST
 
 /* --- tables that change --- */
 
-static void ask_all(const char *sql)
-{
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, sql, "1");
-    settle();
-    release();
-}
-
 START_TEST(a_changed_table_is_seen_as_it_would_be_alone)
 {
     static const char sql[] = "SELECT * FROM things WHERE id = $1";
@@ -276,13 +253,13 @@ START_TEST(a_changed_table_is_seen_as_it_would_be_alone)
 
     start("");
     introduce(sql);
-    ask_all(sql);
+    ask_all(sql, "1");
     for (int i = 0; i < CROWD; i++)
         answers(i, changes[0].answer);
     for (size_t step = 0; step < sizeof(changes) / sizeof(changes[0]); step++) {
         postgres_value(sluice.postgres, "%s", changes[step].change);
         for (int round = 0; round < 2; round++) {
-            ask_all(sql);
+            ask_all(sql, "1");
             for (int i = 0; i < CROWD; i++)
                 answers(i, changes[step].answer);
         }
@@ -296,7 +273,7 @@ START_TEST(a_statement_deallocated_unseen_is_prepared_again)
     start("");
     introduce(LOOKUP);
     for (int round = 0; round < 3; round++) {
-        ask_all(LOOKUP);
+        ask_all(LOOKUP, "1");
         for (int i = 0; i < CROWD; i++)
             answers(i, thing(1));
         client_query(&holder, "DO 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'");
@@ -318,11 +295,11 @@ START_TEST(listed_lookups_are_batched_and_no_others)
                               "[lookups]\nthing = database=p query='" LOOKUP "' max_batch_size=4\n",
                  .settings = "pool_mode = transaction\nworkers = 1\nbatch_lookups = listed\n");
     logins();
-    ask_all(other);
+    ask_all(other, "1");
     for (int i = 0; i < CROWD; i++)
         answers(i, "1 2 T(name) D(thing 1) C(SELECT 1) Z(I)");
     ck_assert_int_eq(batches(), 0);
-    ask_all(LOOKUP);
+    ask_all(LOOKUP, "1");
     for (int i = 0; i < CROWD; i++)
         answers(i, thing(1));
     ck_assert_int_eq(batches(), 2);

@@ -89,6 +89,30 @@ static inline void introduce(const char *sql)
     }
 }
 
+static inline void ask_query(int i, const char *sql)
+{
+    client_send(&crowd[i], put_query(put_new(), sql));
+}
+
+/* All of the crowd ask together: for the same key, or client i for the i-th from `first` on. */
+static inline void ask_all(const char *sql, const char *key)
+{
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, sql, key);
+    settle();
+    release();
+}
+
+static inline void ask_each(const char *sql, int first)
+{
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, sql, text("%d", first + i));
+    settle();
+    release();
+}
+
 /* How often the server behind p has executed a batch so far. */
 static inline int batches(void)
 {
@@ -108,6 +132,13 @@ static inline void answers(int i, const char *expected)
 static inline const char *thing(int id)
 {
     return text("1 2 T(id,name) D(%d,thing %d) C(SELECT 1) Z(I)", id, id);
+}
+
+/* Each of the crowd gets the thing that ask_each() asked for, beginning with the `from`-th. */
+static inline void answers_each(int first, int from)
+{
+    for (int i = from; i < CROWD; i++)
+        answers(i, thing(first + i));
 }
 
 #endif

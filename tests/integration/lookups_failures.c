@@ -25,13 +25,8 @@ static void await_locked(void)
 static void ask_before_lock(void)
 {
     introduce(LOOKUP);
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, LOOKUP, text("%d", i + 1));
-    settle();
-    release();
-    for (int i = 0; i < CROWD; i++)
-        answers(i, thing(i + 1));
+    ask_each(LOOKUP, 1);
+    answers_each(1, 0);
     hold();
     for (int i = 0; i < CROWD; i++)
         ask(i, LOOKUP, text("%d", i + 1));
@@ -41,12 +36,6 @@ static void ask_before_lock(void)
     await_locked();
 }
 
-static void answers_but(int first)
-{
-    for (int i = first; i < CROWD; i++)
-        answers(i, thing(i + 1));
-}
-
 START_TEST(a_cancel_is_only_the_asker_s)
 {
     start("");
@@ -54,7 +43,7 @@ START_TEST(a_cancel_is_only_the_asker_s)
     client_cancel(&crowd[0], &sluice);
     answers(0, "E(57014 canceling statement due to user request) Z(I)");
     unlock();
-    answers_but(1);
+    answers_each(1, 1);
     ask(0, LOOKUP, "9");
     answers(0, thing(9));
     sluice_stop(&sluice);
@@ -72,7 +61,7 @@ START_TEST(a_cancel_while_waiting_is_only_the_asker_s)
     client_cancel(&crowd[0], &sluice);
     answers(0, "E(57014 canceling statement due to user request) Z(I)");
     release();
-    answers_but(1);
+    answers_each(1, 1);
     ck_assert_int_eq(batches(), 1);
     sluice_stop(&sluice);
 }
@@ -86,7 +75,7 @@ START_TEST(a_client_that_goes_takes_only_its_own_key)
     client_close(&crowd[1]);
     settle();
     unlock();
-    answers_but(2);
+    answers_each(1, 2);
     sluice_stop(&sluice);
 }
 END_TEST
@@ -179,11 +168,7 @@ START_TEST(rows_of_megabytes_cut_the_batch)
 
     start("");
     introduce(sql);
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask(i, sql, text("%d", i + 1));
-    settle();
-    release();
+    ask_each(sql, 1);
     for (int i = CROWD - 1; i >= 0; i--) {
         struct message message;
         size_t bytes = 0;

@@ -1,11 +1,13 @@
 /* That lookups asked together answer byte for byte as each alone: generated statements over many
- * types, parameters and results in text and binary, statements described or not; keys that are
- * missing, NULL, equal, or errors. One way is through a pool that batches, the other through one
- * that does not. */
+ * types, parameters and results in text and binary, statements described or not, or in the simple
+ * protocol with literals; keys that are missing, NULL, equal, or errors. One way is through a pool
+ * that batches, the other through one that does not. */
+#include <ctype.h>
+
 #include "../unit/batch/generate.h"
 #include "lookups_crowd.h"
 
-enum { STATEMENTS = 12, ANSWER_MAX = 1 << 20, MESSAGES_MAX = 4096 };
+enum { STATEMENTS = 12, QUERIES = 16, ANSWER_MAX = 1 << 20, MESSAGES_MAX = 4096 };
 
 /* Everything up to ReadyForQuery. Lengths of types in a description are left out, and rows without
  * an order of their own are sorted. */
@@ -31,7 +33,25 @@ struct trial {
     Oid types[LOOKUP_PARAMS_MAX];
     bool binary[LOOKUP_PARAMS_MAX];
     bool binary_result, describes_statement, describes_portal;
+    bool simple, numbers; /* a Query: values that can be are numbers, the others are quoted */
     struct key keys[CROWD];
+};
+
+/* Of the simple protocol; $n is a literal. The others of the generator have theirs in places where
+ * they are not parameters. */
+static const char *const queries[] = {
+    "SELECT * FROM t WHERE c = $1 ORDER BY id",
+    "SELECT * FROM t WHERE $1 = c ORDER BY id LIMIT 3",
+    "select t.c, 'k' AS k, 1.50 FROM t WHERE c = $1 AND n >= 2 ORDER BY id;",
+    "SELECT id FROM t WHERE c <> $1 ORDER BY id",
+    "SELECT id, c FROM t WHERE c < $1 OR c >= $2 ORDER BY id",
+    "SELECT id FROM t WHERE c IN ($1, $2) ORDER BY id",
+    "SELECT id FROM t WHERE c NOT IN ($1) /* not $ */ ORDER BY id",
+    "SELECT id FROM t WHERE NOT c BETWEEN $1 AND $2 ORDER BY id -- end",
+    "SELECT count(*), min(s) FROM t WHERE c = $1 AND (n = 3 OR n<-1 OR s='s1')",
+    "(SELECT c, id FROM t WHERE c = $1) UNION ALL SELECT c, -1 FROM t WHERE c = $2 ORDER BY 2",
+    "WITH q AS (SELECT * FROM t WHERE n < 7) SELECT * FROM q WHERE c = $1 ORDER BY id",
+    "SELECT t.id, u.w FROM t JOIN u ON u.t_id = t.id WHERE t.c = $1 ORDER BY u.id",
 };
 
 static struct client single;
@@ -112,11 +132,66 @@ static bool make_statement(PGconn *connection, struct trial *trial)
     return true;
 }
 
-static struct packet *request(const struct trial *trial, const struct key *key)
+/* A value as it stands in a Query. */
+static char *literal(PGconn *connection, const struct trial *trial, const char *value)
 {
-    struct packet *bind = put_new(), *packet = put_new();
-    unsigned params = trial->statement.params;
+    size_t length = strlen(value);
+    char *quoted;
 
+    if (trial->numbers && length > 0 && strspn(value, "-0123456789.") == length)
+        return text("%s", value);
+    quoted = PQescapeLiteral(connection, value, length);
+    value = text("%s", quoted);
+    PQfreemem(quoted);
+    return (char *)(uintptr_t)value;
+}
+
+/* The statement with its parameters replaced by literals. */
+static struct packet *query(PGconn *connection, const struct trial *trial, const struct key *key)
+{
+    static char sql[65536];
+    char *to = sql, *after;
+    struct packet *packet = put_new();
+
+    for (const char *from = trial->statement.text; *from; from++) {
+        const char *value;
+
+        if (*from != '$' || !isdigit((unsigned char)from[1])) {
+            *to++ = *from;
+            continue;
+        }
+        value = key->values[strtoul(from + 1, &after, 10) - 1];
+        value = value ? literal(connection, trial, value) : "NULL";
+        ck_assert_uint_lt((size_t)(to - sql) + strlen(value), sizeof(sql) / 2);
+        to = stpcpy(to, value);
+        from = after - 1;
+    }
+    *to = '\0';
+    return put_query(packet, sql);
+}
+
+static void make_query(struct trial *trial)
+{
+    trial->numbers = random_below(2);
+    if (!trial->sample->order || random_below(4) == 0) {
+        generate(&trial->statement, trial->sample);
+        return;
+    }
+    snprintf(trial->statement.text, sizeof(trial->statement.text), "%s", PICK(queries));
+    trial->statement.params = strstr(trial->statement.text, "$2") ? 2 : 1;
+    memset(trial->statement.roles, 'c', 2);
+    trial->statement.ordered = true;
+}
+
+static struct packet *request(PGconn *connection, const struct trial *trial, const struct key *key)
+{
+    unsigned params = trial->statement.params;
+    struct packet *bind, *packet;
+
+    if (trial->simple)
+        return query(connection, trial, key);
+    bind = put_new();
+    packet = put_new();
     put_text(put_text(bind, ""), "");
     put_int16(bind, (uint16_t)params);
     for (unsigned i = 0; i < params; i++)
@@ -153,7 +228,7 @@ static void forget_lengths(unsigned char *columns, size_t size)
     }
 }
 
-static void answer_read(struct answer *answer, struct client *client)
+static void answer_read(struct answer *answer, struct client *client, bool lengths)
 {
     struct message message;
 
@@ -168,7 +243,7 @@ static void answer_read(struct answer *answer, struct client *client)
         ck_assert_int_ne(message.type, '\0');
         to[0] = (unsigned char)message.type;
         memcpy(to + 1, message.payload, message.size);
-        if (message.type == 'T')
+        if (message.type == 'T' && !lengths)
             forget_lengths(to + 1, message.size);
         answer->failed |= message.type == 'E';
         answer->messages[answer->count].bytes = to;
@@ -203,25 +278,26 @@ static bool answers_equal(bool ordered)
     return true;
 }
 
-static void compare(const struct trial *trial)
+static void compare(PGconn *connection, const struct trial *trial)
 {
     hold();
     for (int i = 0; i < CROWD; i++)
-        client_send(&crowd[i], request(trial, &trial->keys[i]));
+        client_send(&crowd[i], request(connection, trial, &trial->keys[i]));
     settle();
     release();
     for (int i = 0; i < CROWD; i++) {
-        answer_read(&together, &crowd[i]);
-        client_send(&single, request(trial, &trial->keys[i]));
-        answer_read(&alone, &single);
+        answer_read(&together, &crowd[i], trial->simple);
+        client_send(&single, request(connection, trial, &trial->keys[i]));
+        answer_read(&alone, &single, trial->simple);
         totals.keys++;
         totals.errors += alone.failed;
         /* PostgreSQL may compute ahead of time what no row needs, and fail; a batch does not. */
         if (alone.failed && !together.failed)
             totals.unneeded++;
         else
-            ck_assert_msg(answers_equal(trial->statement.ordered), "key %d differs: %s", i,
-                          trial->statement.text);
+            ck_assert_msg(answers_equal(trial->statement.ordered), "key %d differs: %s (%s)", i,
+                          trial->statement.text,
+                          trial->keys[i].values[0] ? trial->keys[i].values[0] : "null");
     }
 }
 
@@ -259,39 +335,65 @@ static void create_table(PGconn *connection, const struct sample *sample)
     sql_do(connection, "ANALYZE t");
 }
 
-START_TEST(a_batch_answers_as_each_client_alone)
+static PGconn *connect_postgres(void)
+{
+    const char *options =
+        text("host=%s port=%d user=postgres dbname=%s", sluice.postgres->socket_dir,
+             sluice.postgres->port, sluice.postgres->database);
+    PGconn *connection = PQconnectdb(options);
+
+    ck_assert_int_eq(PQstatus(connection), CONNECTION_OK);
+    return connection;
+}
+
+static void try_statements(PGconn *connection, struct trial *trial)
+{
+    for (int i = 0; i < (trial->simple ? QUERIES : STATEMENTS); i++) {
+        if (trial->simple)
+            make_query(trial);
+        else if (!make_statement(connection, trial))
+            continue;
+        totals.statements++;
+        for (int round = 0; round < 2; round++) {
+            make_keys(connection, trial);
+            compare(connection, trial);
+        }
+    }
+}
+
+/* The part-th sixth of all types. */
+static void try_types(int part, bool simple)
 {
     static struct trial trial;
-    char *options;
     PGconn *connection;
 
     start("");
     create_types();
     client_login(&single, &sluice, "user1", "q");
-    options = text("host=%s port=%d user=postgres dbname=%s", sluice.postgres->socket_dir,
-                   sluice.postgres->port, sluice.postgres->database);
-    connection = PQconnectdb(options);
-    ck_assert_int_eq(PQstatus(connection), CONNECTION_OK);
-    for (size_t type = (size_t)_i; type < samples_count; type += 6) {
-        trial.sample = &samples[type];
+    connection = connect_postgres();
+    for (size_t type = (size_t)part; type < samples_count; type += 6) {
+        trial = (struct trial){.sample = &samples[type], .simple = simple};
         create_table(connection, trial.sample);
-        for (int i = 0; i < STATEMENTS; i++) {
-            if (!make_statement(connection, &trial))
-                continue;
-            totals.statements++;
-            for (int round = 0; round < 2; round++) {
-                make_keys(connection, &trial);
-                compare(&trial);
-            }
-        }
+        try_statements(connection, &trial);
     }
-    printf("%u statements, %u keys, %u errors, %u of them of no row\n", totals.statements,
-           totals.keys, totals.errors, totals.unneeded);
+    printf("%u statements, %u keys, %u errors, %u of them of no row, %d batches\n",
+           totals.statements, totals.keys, totals.errors, totals.unneeded, batches());
     ck_assert_uint_gt(totals.keys, 1000);
     ck_assert_uint_le(totals.unneeded, totals.keys / 50);
-    ck_assert_int_gt(batches(), 0);
+    ck_assert_int_gt(batches(), 20);
     PQfinish(connection);
     sluice_stop(&sluice);
+}
+
+START_TEST(a_batch_answers_as_each_client_alone)
+{
+    try_types(_i, false);
+}
+END_TEST
+
+START_TEST(a_batch_of_queries_answers_as_each_client_alone)
+{
+    try_types(_i, true);
 }
 END_TEST
 
@@ -300,5 +402,6 @@ int main(void)
     Suite *suite = suite_create("lookups_same");
 
     suite_add_loop(suite, SUITE_OURS, 60, a_batch_answers_as_each_client_alone, 6);
+    suite_add_loop(suite, SUITE_OURS, 60, a_batch_of_queries_answers_as_each_client_alone, 6);
     return suite_finish(suite);
 }
