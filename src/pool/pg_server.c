@@ -49,6 +49,24 @@ bool pg_server_set(struct pg_server *pg, struct params *settings)
     return true;
 }
 
+bool pg_server_set_params(struct pg_server *pg, const struct params *params)
+{
+    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
+    char sets[PARAMS_SETS_BYTES + 1];
+    size_t length;
+
+    if (params == pg->params)
+        return false;
+    length = params_difference(params, pg->params, sets, sizeof(sets));
+    if (length == 0 || length == sizeof(sets))
+        return false;
+    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
+    stream_queue(&pg->base.stream, header, sizeof(header));
+    stream_queue(&pg->base.stream, sets, length + 1);
+    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+    return true;
+}
+
 static void server_ask(struct pg_server *pg, enum pg_question question, const char *query)
 {
     size_t bytes = strlen(query) + 16;

@@ -9,7 +9,6 @@
 #include "sluice/batch/array.h"
 #include "sluice/wire/pg.h"
 
-#define SETS_BYTES (PARAMS_SETS_BYTES + 1)
 /* What the keys of a batch may need of the scratch buffer it is written into; the rest is for what
  * a batch has once: 64 parameters, 1,600 columns. */
 #define KEYS_BYTES_MAX (LOOP_SCRATCH_BYTES - 8u * 1024u)
@@ -171,26 +170,14 @@ void batch_leave(struct pg_batch *batch, struct pg_key *key)
 
 void batch_set_params(struct pg_batch *batch)
 {
+    const struct pg_lookup *lookup = batch->lookup;
     struct pg_server *pg = batch->server;
-    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
-    char sets[SETS_BYTES];
-    size_t length;
 
-    if (!params_are_empty(pg->settings)) {
-        struct params *none = params_empty(&pg->base.pool->pools->params);
-
-        pg_server_set(pg, none);
-        params_drop(&pg->base.pool->pools->params, none);
+    if (pg_server_set(pg, lookup->settings)) {
+        counter_add(&pg->base.pool->counters.settings_count, 1);
+        batch->sets++;
     }
-    if (batch->lookup->params == pg->params)
-        return;
-    length = params_difference(batch->lookup->params, pg->params, sets, sizeof(sets));
-    if (length == 0 || length == sizeof(sets))
-        return;
-    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
-    stream_queue(&pg->base.stream, header, sizeof(header));
-    stream_queue(&pg->base.stream, sets, length + 1);
-    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
+    batch->sets += pg_server_set_params(pg, lookup->params);
 }
 
 /* Takes as many unsent keys as go in one batch. */

@@ -26,6 +26,7 @@ struct pg_batch {
     uint32_t serial;        /* of the Parse that was sent, for prepared_settle(); 0: none */
     uint8_t closed[STATEMENT_KEY_BYTES]; /* what was closed to make room for it */
     uint32_t closed_serial;
+    unsigned sets;               /* queries in front that set what its clients have set */
     unsigned answers;            /* rows of the probe so far */
     enum lookup_refusal refusal; /* what the probe says */
     bool described;              /* the columns of the answer are those expected */
@@ -70,6 +71,9 @@ void batch_ready(struct server *server, unsigned what);
  * walk is over, and so may be the batch. */
 void prepare_start(struct pg_batch *batch);
 bool prepare_message(struct pg_batch *batch, uint8_t type, const uint8_t *body, size_t length);
+
+/* The server refuses to be prepared: those who wait go the ordinary way. Returns false. */
+bool prepare_refused(struct pg_batch *batch, enum lookup_refusal refusal, const char *detail);
 
 /* The batch ends: what was sent to prepare has an unknown end. */
 void prepare_abandon(struct pg_batch *batch);

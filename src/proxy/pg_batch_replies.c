@@ -134,6 +134,44 @@ static bool batch_row(struct pg_batch *batch, uint8_t *body, uint32_t have, uint
     return true;
 }
 
+/* What its clients have set is refused: each shall be told so on a server of its own. */
+static bool batch_unset(struct pg_batch *batch, const struct pool_failure *failure)
+{
+    if (batch->state == BATCH_ASKED)
+        return batch_failed(batch, true);
+    return prepare_refused(batch, LOOKUP_SERVER, failure->message);
+}
+
+/* The server is going by itself, and not because of what was set. */
+static bool failure_of_server(const struct pool_failure *failure)
+{
+    return strncmp(failure->sqlstate, "57", 2) == 0 || strncmp(failure->sqlstate, "08", 2) == 0;
+}
+
+/* A whole message of the answer to the queries in front. */
+static bool batch_setting(struct pg_batch *batch, uint8_t type, const uint8_t *body, size_t length)
+{
+    struct pg_server *pg = batch->server;
+    struct pool_failure failure;
+
+    if (type == PG_ERROR) {
+        bool fatal = pg_replies_failure(&failure, body, length);
+
+        if (fatal && failure_of_server(&failure))
+            return batch_lost(batch, &failure);
+        if (!fatal)
+            pg_pipeline_reply(&pg->pipeline, PG_ERROR);
+        return batch_unset(batch, &failure);
+    }
+    if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED ||
+        (type == PG_READY && (length != 1 || body[0] != 'I')) ||
+        (type == PG_PARAMETER_STATUS && !pg_server_parameter(pg, body, length)))
+        return batch_broken(batch);
+    if (type == PG_READY)
+        batch->sets--;
+    return true;
+}
+
 static bool batch_error(struct pg_batch *batch, const uint8_t *body, size_t length)
 {
     /* What values can lead to, and being cancelled, says nothing of the statement. */
@@ -202,6 +240,8 @@ static bool batch_message(struct pg_batch *batch, uint8_t type, const uint8_t *b
 {
     struct pg_server *pg = batch->server;
 
+    if (batch->sets > 0)
+        return batch_setting(batch, type, body, length);
     if (type == PG_ERROR && batch->state == BATCH_ASKED)
         return batch_error(batch, body, length);
     if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED ||
@@ -231,7 +271,7 @@ static void batch_piece(struct pg_batch *batch, const uint8_t *bytes, size_t len
 
 static bool batch_is_row(const struct pg_batch *batch, uint8_t type)
 {
-    return type == PG_DATA_ROW && batch->state == BATCH_ASKED;
+    return type == PG_DATA_ROW && batch->state == BATCH_ASKED && batch->sets == 0;
 }
 
 /* Walks what was read; what is not done with is kept. False: the batch may be gone. */
@@ -282,10 +322,15 @@ static void batch_server_gone(struct pg_batch *batch)
 {
     struct pool_failure failure = *pg_error_row(PG_ERROR_SERVER_LOST);
     const char *why = stream_why(&batch->server->base.stream);
+    struct pg_lookup *lookup = batch->lookup;
+    bool preparing = lookup->preparing == batch;
 
     if (why)
         snprintf(failure.detail, sizeof(failure.detail), "%s", why);
     batch_lost(batch, &failure);
+    /* Without a word: perhaps for what it was asked, so it is not asked again at once. */
+    if (preparing && !why)
+        lookup_refuse(lookup, LOOKUP_SERVER, "it was lost meanwhile");
 }
 
 void batch_ready(struct server *server, unsigned what)

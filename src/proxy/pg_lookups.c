@@ -17,8 +17,8 @@
 /* What a server has refused is tried again after this. */
 #define RETRY_US (60 * US_PER_S)
 #define RESULT_FORMATS_MAX 256u
-#define CONTENT_BYTES_MAX                                                                 \
-    (sizeof(struct params *) + 6 + 2 * (LOOKUP_PARAMS_MAX + (size_t)RESULT_FORMATS_MAX) + \
+#define CONTENT_BYTES_MAX                                                                     \
+    (2 * sizeof(struct params *) + 6 + 2 * (LOOKUP_PARAMS_MAX + (size_t)RESULT_FORMATS_MAX) + \
      LOOKUP_TEXT_BYTES_MAX + 4 * (LOOKUP_PARAMS_MAX + (size_t)1))
 /* After so many keys alone, two are tried together again. */
 #define ALONE_KEYS 64
@@ -74,6 +74,7 @@ static void lookup_forget(struct pg_lookup *lookup)
     list_remove(&lookups->by_use, &lookup->node);
     timer_cancel(&lookups->worker->loop, &lookup->delay);
     params_drop(&lookups->worker->pools.params, lookup->params);
+    params_drop(&lookups->worker->pools.params, lookup->settings);
     lookup_free(lookup->statement);
     shape_free(lookup->shape);
     free(lookup);
@@ -273,6 +274,7 @@ static void lookups_free(struct pool *pool)
         free(batch);
     }
     lookup_forms_free(lookups->forms);
+    params_drop(&lookups->worker->pools.params, lookups->no_settings);
     conf_drop(lookups->conf);
     free(lookups);
     pool->lookups = NULL;
@@ -288,6 +290,7 @@ static struct pg_lookups *lookups_need(struct pg_client *client)
         pool->shared_free = lookups_free;
         lookups->pool = pool;
         lookups->worker = client->worker;
+        lookups->no_settings = params_empty(&lookups->worker->pools.params);
         lookups->salt = (uint16_t)arc4random();
         list_init(&lookups->by_use);
         list_init(&lookups->spare_keys);
@@ -314,14 +317,16 @@ static size_t formats_put(uint8_t *content, size_t length, const uint8_t *format
     return content_put(content, length, formats, 2 * (size_t)count);
 }
 
-/* Writes what makes a lookup one and the same: session parameters, formats, statement. Returns the
- * length; *body: where the statement begins. */
+/* Writes what makes a lookup one and the same: what its clients have set, formats, statement.
+ * Returns the length; *body: where the statement begins. */
 static size_t content_write(struct pg_lookups *lookups, const struct params *params,
-                            const struct lookup_request *request, size_t *body)
+                            const struct params *settings, const struct lookup_request *request,
+                            size_t *body)
 {
     uint8_t *content = lookups->content;
     size_t length = content_put(content, 0, &params, sizeof(struct params *));
 
+    length = content_put(content, length, &settings, sizeof(struct params *));
     length = formats_put(content, length, request->param_formats, request->param_formats_count);
     length = formats_put(content, length, request->result_formats, request->result_formats_count);
     *body = length;
@@ -342,7 +347,8 @@ static void lookups_make_room(struct pg_lookups *lookups)
 }
 
 static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *params,
-                                    size_t content_bytes, size_t body, unsigned hash)
+                                    struct params *settings, size_t content_bytes, size_t body,
+                                    unsigned hash)
 {
     struct pg_lookup *lookup = memory_new(sizeof(*lookup) + content_bytes);
     const char *encoding = params_get(params, "client_encoding");
@@ -350,10 +356,11 @@ static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *p
     lookups_make_room(lookups);
     lookup->lookups = lookups;
     lookup->params = params_hold(params);
+    lookup->settings = params_hold(settings);
     lookup->id = ++lookups->next_id;
     lookup->content_bytes = content_bytes;
     memcpy(lookup->content, lookups->content, content_bytes);
-    lookup->formats = lookup->content + sizeof(struct params *);
+    lookup->formats = lookup->content + 2 * sizeof(struct params *);
     lookup->body = lookup->content + body;
     lookup->body_bytes = content_bytes - body;
     lookup->text = (const char *)lookup->body;
@@ -395,10 +402,13 @@ static bool lookup_open(struct pg_lookup *lookup)
     return true;
 }
 
-/* The lookup that the request asks; NULL: it is none. */
-static struct pg_lookup *lookups_find(struct pg_lookups *lookups, struct params *params,
+/* The lookup that the client asks; NULL: it is none. */
+static struct pg_lookup *lookups_find(struct pg_lookups *lookups, const struct pg_client *client,
                                       const struct lookup_request *request)
 {
+    const struct pg_session *session = client->session;
+    struct params *settings =
+        session && session->settings ? session->settings : lookups->no_settings;
     struct pg_lookup *lookup;
     size_t body, content_bytes;
     unsigned hash;
@@ -406,7 +416,7 @@ static struct pg_lookup *lookups_find(struct pg_lookups *lookups, struct params 
     if (request->statement_bytes > LOOKUP_TEXT_BYTES_MAX || request->params == 0 ||
         request->params > LOOKUP_PARAMS_MAX || request->result_formats_count > RESULT_FORMATS_MAX)
         return NULL;
-    content_bytes = content_write(lookups, params, request, &body);
+    content_bytes = content_write(lookups, client->params, settings, request, &body);
     HASH_VALUE(lookups->content, content_bytes, hash);
     HASH_FIND_BYHASHVALUE(hh, lookups->by_content, lookups->content, content_bytes, hash, lookup);
     if (!lookup) {
@@ -414,7 +424,7 @@ static struct pg_lookup *lookups_find(struct pg_lookups *lookups, struct params 
             (lookups->pool->settings.batch_lookups != BATCH_LOOKUPS_AUTO ||
              (!request->simple && !lookups_seen(lookups, hash))))
             return NULL;
-        lookup = lookup_add(lookups, params, content_bytes, body, hash);
+        lookup = lookup_add(lookups, client->params, settings, content_bytes, body, hash);
     } else if (list_first(&lookups->by_use) != &lookup->node) {
         list_remove(&lookups->by_use, &lookup->node);
         list_push_front(&lookups->by_use, &lookup->node);
@@ -521,14 +531,12 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
     bool parses;
 
     if (settings->batch_lookups == BATCH_LOOKUPS_OFF || settings->mode == POOL_MODE_SESSION ||
-        (client->session && client->session->settings &&
-         !params_are_empty(client->session->settings)) ||
         !request_read(client, &request, bytes, length))
         return false;
     parses = request.statement != NULL;
     if (!parses && !request_name(client, &request))
         return false;
-    lookup = lookups_find(lookups_need(client), client->params, &request);
+    lookup = lookups_find(lookups_need(client), client, &request);
     if (!lookup || request.params != lookup->statement->params ||
         request.values_bytes > LOOKUP_VALUES_BYTES_MAX || stream_pending(&client->stream) > 0 ||
         lookup_goes_alone(lookup))

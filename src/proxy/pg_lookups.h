@@ -68,12 +68,13 @@ struct pg_lookup_counts {
     uint64_t again;   /* keys that were sent twice for that */
 };
 
-/* One statement with its parameter types, formats and session parameters. */
+/* One statement with its parameter types, formats, and what its clients have set. */
 struct pg_lookup {
     UT_hash_handle hh;     /* key: content */
     struct list_node node; /* of lookups->by_use */
     struct pg_lookups *lookups;
-    struct params *params;
+    struct params *params;   /* that servers report */
+    struct params *settings; /* that they do not */
     struct lookup *statement;
     enum lookup_refusal refusal; /* LOOKUP_NONE: it may be batched */
     char detail[LOOKUP_DETAIL_BYTES];
@@ -111,6 +112,7 @@ struct pg_lookups {
     struct pg_lookup *by_content;
     struct list by_use; /* the one used last first */
     struct list spare_keys, spare_batches, batches;
+    struct params *no_settings;
     struct lookup_forms *forms; /* NULL before the first Query */
     uint64_t next_id;
     uint16_t salt;             /* tells the names of this part's statements from an earlier one's */

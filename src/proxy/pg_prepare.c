@@ -67,8 +67,7 @@ void prepare_abandon(struct pg_batch *batch)
     batch->shape = NULL;
 }
 
-/* What the server says forbids it: those who wait go the ordinary way. */
-static bool prepare_refused(struct pg_batch *batch, enum lookup_refusal refusal, const char *detail)
+bool prepare_refused(struct pg_batch *batch, enum lookup_refusal refusal, const char *detail)
 {
     struct pg_lookup *lookup = batch->lookup;
     char kept[LOOKUP_DETAIL_BYTES]; /* it may be the batch's */

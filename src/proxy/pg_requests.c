@@ -14,7 +14,6 @@
 /* Beyond so many bytes that the server has not taken, or the client of our own answers, the client
  * is not read. */
 #define PENDING_MAX (64u * 1024u)
-#define SETS_BYTES (PARAMS_SETS_BYTES + 1)
 
 enum verdict {
     VERDICT_PASS,    /* to the server */
@@ -36,25 +35,6 @@ void pg_server_holder_ready(struct server *server, unsigned what)
         pg_replies_run(client);
 }
 
-/* What the session of the client has set goes in front of its first message, in the same write. */
-static void requests_set_params(struct pg_client *client)
-{
-    struct pg_server *pg = client->server;
-    uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
-    char sets[SETS_BYTES];
-    size_t length;
-
-    if (client->params == pg->params)
-        return;
-    length = params_difference(client->params, pg->params, sets, sizeof(sets));
-    if (length == 0 || length == sizeof(sets))
-        return;
-    pg_put_u32(header + 1, (uint32_t)length + 1 + 4);
-    stream_queue(&pg->base.stream, header, sizeof(header));
-    stream_queue(&pg->base.stream, sets, length + 1);
-    pg_pipeline_sent(&pg->pipeline, PG_QUERY, true);
-}
-
 static void requests_attach(struct pg_client *client, struct server *server, uint64_t waited_us)
 {
     struct pg_server *pg = pg_server_of(server);
@@ -68,7 +48,7 @@ static void requests_attach(struct pg_client *client, struct server *server, uin
     client->request_us = pg->transaction_us = loop_now_us(&client->worker->loop);
     pg_timing_attach(client, waited_us);
     pg_session_attach(client);
-    requests_set_params(client);
+    pg_server_set_params(pg, client->params);
 }
 
 static void requests_granted(struct waiter *waiter, struct server *server)

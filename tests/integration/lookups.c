@@ -150,85 +150,6 @@ START_TEST(an_error_is_only_the_client_s_whose_key_it_is)
 }
 END_TEST
 
-/* --- what must not be joined --- */
-
-START_TEST(clients_with_other_session_parameters_get_their_own)
-{
-    static const char sql[] = "SELECT timestamptz '2024-06-01 12:00+00' AS t FROM things "
-                              "WHERE id = $1";
-    static const char *const zones[] = {"UTC", "Asia/Tokyo", "UTC", "Asia/Tokyo"};
-    struct client others[4];
-
-    start("");
-    for (int i = 0; i < 4; i++) {
-        client_open(&others[i], &sluice);
-        client_send(&others[i], put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database",
-                                            "p", "timezone", zones[i], NULL));
-        client_answer(&others[i]);
-        for (int round = 0; round < 2; round++) {
-            client_send(&others[i], lookup(sql, "1"));
-            client_answer(&others[i]);
-        }
-    }
-    hold();
-    for (int i = 0; i < 4; i++)
-        client_send(&others[i], lookup(sql, "1"));
-    settle();
-    release();
-    for (int i = 0; i < 4; i++)
-        ck_assert_str_eq(client_answer(&others[i]),
-                         text("1 2 T(t) D(%s) C(SELECT 1) Z(I)",
-                              i % 2 ? "2024-06-01 21:00:00+09" : "2024-06-01 12:00:00+00"));
-    ck_assert_int_eq(batches(), 2);
-    sluice_stop(&sluice);
-}
-END_TEST
-
-START_TEST(a_lookup_in_a_transaction_stays_in_it)
-{
-    start("");
-    introduce(LOOKUP);
-    ck_assert_str_eq(client_query(&crowd[0], "BEGIN"), "C(BEGIN) Z(T)");
-    ck_assert_str_eq(client_query(&crowd[0], "UPDATE things SET name = 'mine' WHERE id = 1"),
-                     "C(UPDATE 1) Z(T)");
-    for (int i = 1; i < CROWD; i++)
-        ask(i, LOOKUP, "1");
-    ask(0, LOOKUP, "1");
-    answers(0, "1 2 T(id,name) D(1,mine) C(SELECT 1) Z(T)");
-    ck_assert_str_eq(client_query(&crowd[0], "ROLLBACK"), "C(ROLLBACK) Z(I)");
-    for (int i = 1; i < CROWD; i++)
-        answers(i, thing(1));
-    sluice_stop(&sluice);
-}
-END_TEST
-
-START_TEST(requests_of_one_client_keep_their_order)
-{
-    start("");
-    introduce(LOOKUP);
-    hold();
-    for (int i = 0; i < CROWD; i++) {
-        struct packet *packet = put_sync(put_extended(put_new(), LOOKUP, "1"));
-
-        if (i % 2)
-            client_send(&crowd[i], put_query(put_sync(put_extended(packet, LOOKUP, "2")), ""));
-        else
-            client_send(&crowd[i], packet);
-    }
-    settle();
-    for (int i = 0; i < CROWD; i += 2) /* behind what waits already */
-        client_send(&crowd[i], put_query(put_sync(put_extended(put_new(), LOOKUP, "2")), ""));
-    settle();
-    release();
-    for (int i = 0; i < CROWD; i++) {
-        answers(i, thing(1));
-        answers(i, thing(2));
-        answers(i, "I Z(I)");
-    }
-    sluice_stop(&sluice);
-}
-END_TEST
-
 /* --- tables that change --- */
 
 START_TEST(a_changed_table_is_seen_as_it_would_be_alone)
@@ -376,9 +297,6 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, named_statements_are_asked_together_described_or_not);
     suite_add(suite, SUITE_OURS, 20, many_rows_keep_their_order_and_limit);
     suite_add(suite, SUITE_OURS, 20, an_error_is_only_the_client_s_whose_key_it_is);
-    suite_add(suite, SUITE_OURS, 20, clients_with_other_session_parameters_get_their_own);
-    suite_add(suite, SUITE_OURS, 20, a_lookup_in_a_transaction_stays_in_it);
-    suite_add(suite, SUITE_OURS, 20, requests_of_one_client_keep_their_order);
     suite_add(suite, SUITE_OURS, 30, a_changed_table_is_seen_as_it_would_be_alone);
     suite_add(suite, SUITE_OURS, 20, a_statement_deallocated_unseen_is_prepared_again);
     suite_add(suite, SUITE_OURS, 20, listed_lookups_are_batched_and_no_others);

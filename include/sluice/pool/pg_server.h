@@ -78,6 +78,9 @@ bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t lengt
  * anything. The answer is owed as of a query of our own. */
 bool pg_server_set(struct pg_server *pg, struct params *settings);
 
+/* The same for parameters that servers report. Of settings and these, settings come first. */
+bool pg_server_set_params(struct pg_server *pg, const struct params *params);
+
 /* Keeps bytes that were read for a client which gives the server back, to be walked next. */
 void pg_server_keep(struct pg_server *pg, const uint8_t *bytes, size_t length);
 
