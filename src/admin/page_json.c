@@ -157,21 +157,26 @@ static json_t *history_slowest(const struct survey *survey)
     return rows;
 }
 
-static void batching_add(void *context, const struct survey_lookup *row)
+/* Over all lookups. */
+struct batching {
+    uint64_t keys, batches, alone, size_max;
+};
+
+static void batching_add(void *context, const struct lookup_row *row)
 {
-    struct survey_lookup *sum = context;
+    struct batching *sum = context;
 
     sum->keys += row->keys;
     sum->batches += row->batches;
     sum->alone += row->alone;
-    if (row->size_max > sum->size_max)
-        sum->size_max = row->size_max;
+    if (row->sizes->max > sum->size_max)
+        sum->size_max = row->sizes->max;
 }
 
-/* What batching did since the start, over all lookups. */
+/* What batching did since the start. */
 static json_t *history_batching(const struct survey *survey)
 {
-    struct survey_lookup sum = {0};
+    struct batching sum = {0};
     json_t *object = json_object();
 
     lookup_rows_each(survey, batching_add, &sum);

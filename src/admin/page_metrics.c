@@ -41,6 +41,13 @@ static const struct {
     {"query_timeouts_total", COUNTER_query_timeouts, false},
     {"idle_transaction_timeouts_total", COUNTER_idle_transaction_timeouts, false},
     {"client_idle_timeouts_total", COUNTER_client_idle_timeouts, false},
+    {"lookup_batches_total", COUNTER_lookup_batches, false},
+    {"lookup_keys_total", COUNTER_lookup_keys, false},
+    {"lookup_alone_total", COUNTER_lookup_alone, false},
+    {"lookup_errors_total", COUNTER_lookup_errors, false},
+    {"lookup_cuts_total", COUNTER_lookup_cuts, false},
+    {"lookup_changes_total", COUNTER_lookup_changes, false},
+    {"lookup_again_total", COUNTER_lookup_again, false},
 };
 
 /* A label's value: backslash, quote and newline are escaped. */

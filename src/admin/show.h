@@ -65,9 +65,16 @@ void redis_pool_rows_each(const struct show_source *source,
                           void (*each)(void *context, const struct redis_pool_row *row),
                           void *context);
 
-/* Calls each for every lookup, over all workers. */
+/* A lookup over all workers. */
+struct lookup_row {
+    const struct survey_lookup *first; /* one worker's: names and text */
+    const char *refusal;               /* why no worker batches it; NULL: one does */
+    uint64_t batches, keys, alone, errors, cuts, changes, again;
+    struct histogram_values *sizes, *waits;
+};
+
 void lookup_rows_each(const struct survey *survey,
-                      void (*each)(void *context, const struct survey_lookup *row), void *context);
+                      void (*each)(void *context, const struct lookup_row *row), void *context);
 
 const char *pool_mode_name(enum pool_mode mode);
 

@@ -103,8 +103,8 @@ bool batch_failed(struct pg_batch *batch, bool stale)
     uint8_t statement[STATEMENT_KEY_BYTES];
     struct pg_key *key;
 
-    lookup->counts.errors++;
-    lookup->counts.again += batch->left;
+    LOOKUP_COUNT(lookup, errors, 1);
+    LOOKUP_COUNT(lookup, again, batch->left);
     if (stale) {
         lookup->checked_us = 0;
         prepare_key(lookup, statement);
@@ -122,8 +122,8 @@ bool batch_cut(struct pg_batch *batch)
     struct pg_lookup *lookup = batch->lookup;
     struct pg_key *key, *current = batch->keys[batch->current];
 
-    lookup->counts.cuts++;
-    lookup->counts.again += batch->left;
+    LOOKUP_COUNT(lookup, cuts, 1);
+    LOOKUP_COUNT(lookup, again, batch->left);
     batch_shrink(lookup);
     while ((key = batch_take_key(batch)))
         if (key != current)
@@ -304,7 +304,7 @@ static void batch_sent(struct pg_batch *batch)
 
         counter_add(&pool->counters.wait_time, wait_us);
         latency_add(&pool->latencies, LATENCY_batch_delay, wait_us);
-        lookup->counts.wait_us += wait_us;
+        histogram_add(&lookup->counts.waits, wait_us);
         pg_client_move(client, PG_CLIENT_ASKED);
         client->request_us = now_us;
         if (watched)
@@ -336,7 +336,7 @@ static void batch_too_small(struct pg_batch *batch)
     }
     client = key->client;
     key_release(key);
-    lookup->counts.alone++;
+    LOOKUP_COUNT(lookup, alone, 1);
     pg_server_keep(pg, batch->rest, batch->rest_bytes);
     batch_end(batch);
     lookup_wait(lookup);

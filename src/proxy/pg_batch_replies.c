@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "pg_batch.h"
+#include "pg_timing.h"
 #include "sluice/wire/pg.h"
+#include "statement_stats.h"
 
 /* A longer answer cuts its batch. */
 #define ANSWER_BYTES_MAX (256u * 1024u)
@@ -32,7 +34,30 @@ static void key_begin(const struct pg_key *key)
         stream_queue(stream, shape->result, shape->columns_bytes);
 }
 
-static void key_count(const struct pg_key *key, size_t bytes)
+/* For who wants to know of statements. */
+static void key_time(const struct pg_batch *batch, const struct pg_key *key, uint64_t took_us)
+{
+    const struct pg_lookup *lookup = key->lookup;
+    const uint8_t *request = buffer_bytes(&key->client->in);
+    struct pg_timed timed = {
+        .text = lookup->text,
+        .text_bytes = strlen(lookup->text),
+        .waited_us = batch->sent_us - key->client->waiter.since_us,
+        .run_us = took_us,
+        .rows = batch->rows,
+    };
+
+    if (key->bind) {
+        timed.bind = request + key->bind;
+        timed.bind_bytes = key->at + key->values_bytes - key->bind;
+    } else {
+        timed.text = (const char *)request + PG_HEADER_BYTES;
+        timed.text_bytes = key->request_bytes - PG_HEADER_BYTES - 1;
+    }
+    pg_timing_add(key->client, &timed);
+}
+
+static void key_count(const struct pg_batch *batch, const struct pg_key *key, size_t bytes)
 {
     struct pg_client *client = key->client;
     struct counters *counters = &client->pool->counters;
@@ -49,6 +74,8 @@ static void key_count(const struct pg_key *key, size_t bytes)
     if (key->tells & KEY_TELLS_PARSED)
         counter_add(&counters->client_parse_count, 1);
     counter_add(&counters->bytes_sent, bytes);
+    if (statement_timings_wanted(client->worker->conf))
+        key_time(batch, key, took_us);
 }
 
 /* The last row of the key has come: completes its answer and sends it. */
@@ -67,7 +94,7 @@ static void key_answered(struct pg_batch *batch, struct pg_key *key)
     pg_write_text(&writer, tag);
     pg_end(&writer);
     pg_write_ready(&writer, 'I');
-    key_count(key, stream_pending(&client->stream) + writer.length);
+    key_count(batch, key, stream_pending(&client->stream) + writer.length);
     stream_write(&client->stream, bytes, writer.length);
     buffer_consume(&client->in, &loop->buffers, key->request_bytes);
     key_release(key);
@@ -203,18 +230,11 @@ static bool batch_columns(struct pg_batch *batch, const uint8_t *body, size_t le
 static void batch_complete(struct pg_batch *batch)
 {
     struct pg_lookup *lookup = batch->lookup;
-    struct pg_lookup_counts *counts = &lookup->counts;
-    unsigned kind = 0;
 
     batch_advance(batch, batch->count);
-    while (kind < sizeof(counts->sizes) / sizeof(counts->sizes[0]) - 1 &&
-           (size_t)2 << kind < batch->count)
-        kind++;
-    counts->batches++;
-    counts->keys += batch->count;
-    counts->sizes[kind]++;
-    if (batch->count > counts->size_max)
-        counts->size_max = batch->count;
+    LOOKUP_COUNT(lookup, batches, 1);
+    LOOKUP_COUNT(lookup, keys, batch->count);
+    histogram_add(&lookup->counts.sizes, batch->count);
     if (lookup->size_now < lookup->size_max)
         lookup->size_now++;
 }

@@ -50,8 +50,10 @@ static bool formats_known(const uint8_t *formats, unsigned count)
 
 static bool read_bind(struct lookup_request *request, struct pg_reader *body)
 {
-    const char *portal = pg_read_text(body);
+    const char *portal;
 
+    request->bind = body->at;
+    portal = pg_read_text(body);
     request->name = pg_read_text(body);
     request->param_formats_count = pg_read_u16(body);
     request->param_formats = pg_read_bytes(body, 2 * (size_t)request->param_formats_count);

@@ -20,6 +20,7 @@ struct lookup_request {
     unsigned params;
     const uint8_t *param_formats; /* of Bind, as they stand there: two bytes each */
     unsigned param_formats_count;
+    const uint8_t *bind;   /* body of Bind */
     const uint8_t *values; /* of Bind: length and bytes of each parameter */
     size_t values_bytes;
     const uint8_t *result_formats;

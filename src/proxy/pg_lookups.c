@@ -77,6 +77,8 @@ static void lookup_forget(struct pg_lookup *lookup)
     params_drop(&lookups->worker->pools.params, lookup->settings);
     lookup_free(lookup->statement);
     shape_free(lookup->shape);
+    histogram_fini(&lookup->counts.sizes);
+    histogram_fini(&lookup->counts.waits);
     free(lookup);
 }
 
@@ -110,7 +112,7 @@ void lookup_refuse(struct pg_lookup *lookup, enum lookup_refusal refusal, const 
 void lookup_reshape(struct pg_lookup *lookup, struct pg_shape *shape)
 {
     if (lookup->shape)
-        lookup->counts.changes++;
+        LOOKUP_COUNT(lookup, changes, 1);
     shape_free(lookup->shape);
     lookup->shape = shape;
     lookup->generation++;
@@ -185,7 +187,7 @@ static void lookup_granted(struct waiter *waiter, struct server *server)
     }
     list_remove(&lookup->keys, &first->node);
     key_release(first);
-    lookup->counts.alone++;
+    LOOKUP_COUNT(lookup, alone, 1);
     lookup_wait(lookup);
     client->waiter.kind->granted(&client->waiter, server);
 }
@@ -437,7 +439,7 @@ static bool lookup_goes_alone(struct pg_lookup *lookup)
 {
     if (lookup->size_now > 1)
         return false;
-    lookup->counts.alone++;
+    LOOKUP_COUNT(lookup, alone, 1);
     if (++lookup->alone >= ALONE_KEYS && lookup->size_max > 1) {
         lookup->alone = 0;
         lookup->size_now = 2;
@@ -513,6 +515,14 @@ static bool request_name(struct pg_client *client, struct lookup_request *reques
     return true;
 }
 
+/* Where the client's `in` will have what the key needs of its Bind. */
+static void key_place(struct pg_key *key, const struct lookup_request *request,
+                      const uint8_t *bytes)
+{
+    key->at = (uint32_t)(request->values - bytes);
+    key->bind = (uint32_t)(request->bind - bytes);
+}
+
 static uint8_t request_tells(const struct lookup_request *request, bool parses)
 {
     if (request->simple)
@@ -546,7 +556,7 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
         buffer_append(&key->values, &client->worker->loop.buffers, request.values,
                       request.values_bytes);
     else
-        key->at = (uint32_t)(request.values - bytes);
+        key_place(key, &request, bytes);
     key->values_bytes = (uint32_t)request.values_bytes;
     key->request_bytes = (uint32_t)request.bytes;
     key->tells = request_tells(&request, parses);

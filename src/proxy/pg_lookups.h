@@ -35,6 +35,7 @@ struct pg_key {
     struct buffer values;   /* of a Query, as a Bind would have them */
     uint32_t values_bytes;
     uint32_t request_bytes;
+    uint32_t bind;   /* where the body of Bind begins in `in`; 0: it is a Query */
     uint32_t cursor; /* while a batch is written: bytes of values that are */
     uint8_t tells;
 };
@@ -55,18 +56,18 @@ struct pg_shape {
     size_t batched_bytes;
 };
 
-/* What has happened to a lookup so far. */
+/* What has happened to a lookup so far; the pool's counters lookup_... are the same of all. */
 struct pg_lookup_counts {
-    uint64_t batches, keys; /* keys that were answered in batches */
-    uint64_t alone;         /* keys that no other waited with */
-    uint64_t sizes[8];      /* batches of 2, up to 4, 8, 16, ... keys */
-    uint64_t size_max;
-    uint64_t wait_us; /* that the keys of batches waited unsent */
-    uint64_t errors;  /* batches that failed: each key was asked alone */
-    uint64_t cuts;    /* batches cut for a long reply */
-    uint64_t changes; /* of tables, noticed */
-    uint64_t again;   /* keys that were sent twice for that */
+    uint64_t batches, keys, alone, errors, cuts, changes, again;
+    struct histogram sizes; /* of batches, in keys */
+    struct histogram waits; /* of the keys in them, unsent */
 };
+
+#define LOOKUP_COUNT(lookup, name, amount)                                       \
+    do {                                                                         \
+        (lookup)->counts.name += (amount);                                       \
+        counter_add(&(lookup)->lookups->pool->counters.lookup_##name, (amount)); \
+    } while (0)
 
 /* One statement with its parameter types, formats, and what its clients have set. */
 struct pg_lookup {

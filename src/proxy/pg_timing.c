@@ -203,16 +203,11 @@ static bool log_allowed(struct statement_timings *timings, const struct conf *co
     return true;
 }
 
-void pg_timing_end(struct pg_client *client, uint64_t run_us)
+static void timing_take(struct pg_client *client, const struct pg_timing *timing, uint64_t run_us)
 {
-    struct pg_timing *timing = timing_of(client);
     const struct conf *conf = client->worker->conf;
     struct statement_timings *timings = &client->worker->timings;
-    struct statement_run run;
-
-    if (!timing)
-        return;
-    run = (struct statement_run){
+    struct statement_run run = {
         .database = client->pool->database_name,
         .user = client->pool->user_name,
         .text = timing->text,
@@ -223,17 +218,40 @@ void pg_timing_end(struct pg_client *client, uint64_t run_us)
         .rows = timing->rows,
         .errors = timing->errors,
     };
+
     if (conf->log_min_duration_statement >= 0 &&
         timing->waited_us + run_us >= (uint64_t)conf->log_min_duration_statement * US_PER_MS &&
         log_allowed(timings, conf, run.now_us))
         timing_log(client, timing, run_us);
-    if (timing->text_bytes > 0) {
-        if (conf->stats_listen.count > 0 && run_us > timings->slowest_least_us &&
-            (run_us >= SLOWEST_SURE_US ||
-             run.now_us - timings->slowest_looked_us >= SLOWEST_LOOK_US))
-            statement_slowest_take(timings, &run);
-        if (conf->statements && timing->commands + timing->errors > 0)
-            statement_stats_take(timings, (size_t)conf->statements_max, &run);
-    }
+    if (timing->text_bytes == 0)
+        return;
+    if (conf->stats_listen.count > 0 && run_us > timings->slowest_least_us &&
+        (run_us >= SLOWEST_SURE_US || run.now_us - timings->slowest_looked_us >= SLOWEST_LOOK_US))
+        statement_slowest_take(timings, &run);
+    if (conf->statements && timing->commands + timing->errors > 0)
+        statement_stats_take(timings, (size_t)conf->statements_max, &run);
+}
+
+void pg_timing_end(struct pg_client *client, uint64_t run_us)
+{
+    struct pg_timing *timing = timing_of(client);
+
+    if (!timing)
+        return;
+    timing_take(client, timing, run_us);
     timing_clear(timing);
+}
+
+void pg_timing_add(struct pg_client *client, const struct pg_timed *timed)
+{
+    struct pg_timing timing; /* large: only what is used is set */
+
+    timing_clear(&timing);
+    timing_text(&timing, timed->text, timed->text_bytes);
+    timing.waited_us = timed->waited_us;
+    timing.rows = timed->rows;
+    timing.commands = 1;
+    if (timed->bind)
+        timing_bind(client, &timing, timed->bind, timed->bind_bytes);
+    timing_take(client, &timing, timed->run_us);
 }

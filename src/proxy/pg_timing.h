@@ -32,6 +32,18 @@ void pg_timing_message(struct pg_client *client, uint8_t type, const uint8_t *bo
 void pg_timing_command(struct pg_client *client, const uint8_t *body, size_t length);
 void pg_timing_error(struct pg_client *client);
 
+/* A request that was answered without a server of its client's. */
+struct pg_timed {
+    const char *text;    /* not ended by a NUL */
+    const uint8_t *bind; /* body of the Bind as far as its values; NULL: none */
+    size_t text_bytes, bind_bytes;
+    uint64_t waited_us, run_us, rows;
+};
+
+/* Takes it up like those that ended with pg_timing_end(). Call only if statement_timings_wanted().
+ */
+void pg_timing_add(struct pg_client *client, const struct pg_timed *timed);
+
 /* It is over, and took so long once it had its server. */
 void pg_timing_end(struct pg_client *client, uint64_t run_us);
 

@@ -39,7 +39,7 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
     row->replication = pool->totals->variant == VARIANT_REPLICATION;
     row->paused = pool->paused || pool->pools->paused;
     row->unreachable = pool_unreachable(pool) && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
-                   !list_contains_any(&pool->servers[SERVER_LEASED]);
+                       !list_contains_any(&pool->servers[SERVER_LEASED]);
     row->mode = pool->settings.mode;
     row->size = pool->settings.size;
     row->size_min = pool->settings.size_min;
@@ -259,6 +259,9 @@ static void lookups_free(struct survey_lookup *lookups, size_t count)
         free(lookups[i].database);
         free(lookups[i].user);
         free(lookups[i].text);
+        free(lookups[i].refusal);
+        histogram_fini(&lookups[i].sizes);
+        histogram_fini(&lookups[i].waits);
     }
     free(lookups);
 }

@@ -1,6 +1,8 @@
 /* The part of a survey about lookups (pg_lookups.h). */
+#include <stdio.h>
 #include <string.h>
 
+#include "pg_lookup_forms.h"
 #include "pg_lookups.h"
 #include "sluice/base/memory.h"
 #include "survey_parts.h"
@@ -10,25 +12,62 @@ static struct pg_lookups *lookups_of(const struct pool *pool)
     return pool->kind == &pg_server_kind ? pool->lookups : NULL;
 }
 
+static char *copy(const char *text)
+{
+    return memory_text(text, strlen(text));
+}
+
+static char *refusal_text(enum lookup_refusal refusal, const char *detail)
+{
+    char text[256];
+
+    if (refusal == LOOKUP_NONE)
+        return NULL;
+    snprintf(text, sizeof(text), "%s%s%s", lookup_refusal_text(refusal), detail[0] ? ": " : "",
+             detail);
+    return copy(text);
+}
+
 static void survey_lookup(struct survey_lookup *row, const struct pool *pool,
                           const struct pg_lookup *lookup)
 {
     const struct pg_lookup_counts *counts = &lookup->counts;
 
     *row = (struct survey_lookup){
-        .database = memory_text(pool->database_name, strlen(pool->database_name)),
-        .user = memory_text(pool->user_name, strlen(pool->user_name)),
-        .text = memory_text(lookup->text, strlen(lookup->text)),
-        .refusal = lookup->refusal == LOOKUP_NONE ? NULL : lookup_refusal_text(lookup->refusal),
+        .database = copy(pool->database_name),
+        .user = copy(pool->user_name),
+        .text = copy(lookup->text),
+        .refusal = refusal_text(lookup->refusal, lookup->detail),
         .batches = counts->batches,
         .keys = counts->keys,
         .alone = counts->alone,
-        .size_max = counts->size_max,
-        .wait_us = counts->wait_us,
         .errors = counts->errors,
+        .cuts = counts->cuts,
         .changes = counts->changes,
         .again = counts->again,
     };
+    histogram_copy(&row->sizes, &counts->sizes);
+    histogram_copy(&row->waits, &counts->waits);
+}
+
+/* Queries that are refused before they are statements with parameters. */
+static void survey_forms(struct survey_part *part, const struct pool *pool)
+{
+    const struct lookup_forms *forms = pool->lookups->forms;
+
+    if (!forms)
+        return;
+    LIST_EACH_SAFE (&forms->by_use, node, next) {
+        const struct lookup_form *form = container_of(node, struct lookup_form, node);
+
+        if (form->masked)
+            part->lookups[part->lookup_count++] = (struct survey_lookup){
+                .database = copy(pool->database_name),
+                .user = copy(pool->user_name),
+                .text = copy(form->masked),
+                .refusal = refusal_text(form->choice.refusal, ""),
+            };
+    }
 }
 
 void survey_lookups(struct survey_part *part, const struct pools *pools)
@@ -38,11 +77,14 @@ void survey_lookups(struct survey_part *part, const struct pools *pools)
 
     HASH_ITER(hh, pools->by_key, pool, following)
     if (lookups_of(pool))
-        count += pool->lookups->by_use.length;
+        count += pool->lookups->by_use.length +
+                 (pool->lookups->forms ? pool->lookups->forms->by_use.length : 0);
     part->lookups = memory_new((count + 1) * sizeof(part->lookups[0]));
     HASH_ITER(hh, pools->by_key, pool, following)
-    if (lookups_of(pool))
+    if (lookups_of(pool)) {
         LIST_EACH_SAFE (&pool->lookups->by_use, node, next)
             survey_lookup(&part->lookups[part->lookup_count++], pool,
                           container_of(node, struct pg_lookup, node));
+        survey_forms(part, pool);
+    }
 }

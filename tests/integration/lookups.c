@@ -13,30 +13,6 @@ START_TEST(lookups_that_wait_together_are_asked_together)
 }
 END_TEST
 
-START_TEST(the_console_tells_what_batching_saved)
-{
-    PGconn *console;
-    PGresult *result;
-
-    start("admin_users = user1\n");
-    introduce(LOOKUP);
-    ask_each(LOOKUP, 1);
-    answers_each(1, 0);
-    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
-    result = PQexec(console, "SHOW LOOKUPS");
-    ck_assert_int_eq(PQntuples(result), 1);
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "statement")), LOOKUP);
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "batched")), "yes");
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "keys")), text("%d", CROWD));
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "batches")), "1");
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "saved")), text("%d", CROWD - 1));
-    ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "size_max")), text("%d", CROWD));
-    PQclear(result);
-    PQfinish(console);
-    sluice_stop(&sluice);
-}
-END_TEST
-
 START_TEST(a_lookup_that_waits_alone_goes_unchanged)
 {
     start("");
@@ -291,7 +267,6 @@ int main(void)
     Suite *suite = suite_create("lookups");
 
     suite_add(suite, SUITE_OURS, 20, lookups_that_wait_together_are_asked_together);
-    suite_add(suite, SUITE_OURS, 20, the_console_tells_what_batching_saved);
     suite_add(suite, SUITE_OURS, 20, a_lookup_that_waits_alone_goes_unchanged);
     suite_add(suite, SUITE_OURS, 20, a_key_may_be_missing_null_or_asked_twice);
     suite_add(suite, SUITE_OURS, 20, named_statements_are_asked_together_described_or_not);

@@ -63,8 +63,9 @@ struct survey_peer {
 /* One lookup of one part of a pool; texts are its own. */
 struct survey_lookup {
     char *database, *user, *text;
-    const char *refusal; /* why it is not batched; NULL: it is */
-    uint64_t batches, keys, alone, size_max, wait_us, errors, changes, again;
+    char *refusal; /* why it is not batched; NULL: it is */
+    uint64_t batches, keys, alone, errors, cuts, changes, again;
+    struct histogram sizes, waits; /* of batches, in keys; of their keys, unsent */
 };
 
 /* What one worker has. */
