@@ -13,7 +13,7 @@
 struct socket_row {
     char type; /* C or S */
     const char *user, *database;
-    bool replication;
+    const char *replication;
     struct survey_peer peer;
     uint64_t now_us, wall_us; /* of the survey */
 };
@@ -64,7 +64,7 @@ static void socket_columns(struct sheet *sheet, const struct socket_row *row, co
     sheet_text(sheet, "type", texts.type);
     sheet_text(sheet, "user", row->user);
     sheet_text(sheet, "database", row->database);
-    sheet_text(sheet, "replication", row->replication ? "database" : "none");
+    sheet_text(sheet, "replication", row->replication);
     sheet_text(sheet, "state", state);
     sheet_text(sheet, "addr", address_text(&peer->remote, texts.remote));
     sheet_int4(sheet, "port", address_port(&peer->remote));
@@ -152,7 +152,7 @@ static void peer_row(struct sheet *sheet, void (*columns)(struct sheet *sheet, c
 
     row->user = pool ? pool->user : "(nouser)";
     row->database = pool ? pool->database : "(nodb)";
-    row->replication = pool && pool->replication;
+    row->replication = pool ? pool->replication : "none";
     row->peer = *peer;
     show_row(sheet, columns, row);
 }
@@ -167,7 +167,7 @@ static void console_rows(struct sheet *sheet, void (*columns)(struct sheet *shee
 
         row->user = console->client->user;
         row->database = "pgbouncer";
-        row->replication = false;
+        row->replication = "none";
         row->peer = (struct survey_peer){
             .id = console->client->id,
             .state = "active",

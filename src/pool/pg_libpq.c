@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "pg_login.h"
@@ -13,6 +14,8 @@
 #include "sluice/net/helper.h"
 
 #define OPTIONS_MAX 32
+/* Settings at worst: all that a client may ask for, every byte of a value doubled. */
+#define SESSION_BYTES (2 * PARAMS_BYTES_MAX + 8 * PARAMS_MAX + 3 * 2 * PARAM_VALUE_BYTES + 256)
 #define POLL_MS 200 /* how soon a login that nobody waits for is given up */
 
 struct pg_libpq_call {
@@ -87,17 +90,47 @@ static void options_tls(struct pg_libpq_call *call, const struct conf *conf, boo
     option(call, "sslkey", conf->server_tls_key_file);
 }
 
-static void options_session(struct pg_libpq_call *call, const struct conf_database *database)
+/* "-c name=value ": a blank or backslash in the value behind a backslash. */
+static char *option_setting(char *text, const char *name, const char *value)
 {
-    char text[512] = "";
-    size_t used = 0;
+    text = stpcpy(stpcpy(stpcpy(text, "-c "), name), "=");
+    for (; *value; value++) {
+        if (strchr(" \t\n\r\f\v\\", *value))
+            *text++ = '\\';
+        *text++ = *value;
+    }
+    return stpcpy(text, " ");
+}
 
-    option(call, "client_encoding", database->client_encoding);
-    option(call, "application_name", database->application_name);
-    if (database->datestyle)
-        used += (size_t)snprintf(text, sizeof(text), "-c datestyle=%s ", database->datestyle);
-    if (database->timezone && used < sizeof(text))
-        snprintf(text + used, sizeof(text) - used, "-c timezone=%s", database->timezone);
+/* What the database's line says is for clients that do not say it themselves. */
+static char *option_default(char *text, const struct params *startup, const char *name,
+                            const char *value)
+{
+    bool said = startup && params_get(startup, name);
+
+    return value && !said && strlen(value) < PARAM_VALUE_BYTES ? option_setting(text, name, value)
+                                                               : text;
+}
+
+static void options_session(struct pg_libpq_call *call, const struct pg_libpq_terms *terms)
+{
+    const struct conf_database *database = terms->database;
+    const struct params *startup = terms->startup;
+    char text[SESSION_BYTES] = "", *at = text;
+    const char *value;
+
+    at = option_default(at, startup, "client_encoding", database->client_encoding);
+    at = option_default(at, startup, "datestyle", database->datestyle);
+    at = option_default(at, startup, "timezone", database->timezone);
+    for (const char *name = startup ? params_next(startup, NULL, &value) : NULL; name;
+         name = params_next(startup, name, &value)) {
+        if (strcmp(name, "replication") == 0 || strcasecmp(name, "application_name") == 0)
+            option(call, name, value);
+        else
+            at = option_setting(at, name, value);
+    }
+    if (!startup || !params_get(startup, "application_name"))
+        option(call, "application_name", terms->application_name);
     option(call, "options", text);
 }
 
@@ -123,7 +156,7 @@ static void options_of(struct pg_libpq_call *call, const struct pool *pool,
     option(call, "passfile", database->passfile);
     option(call, "gssencmode", "disable"); /* such a connection cannot be adopted */
     options_tls(call, terms->conf, service);
-    options_session(call, database);
+    options_session(call, terms);
 }
 
 /* --- logging in --- */

@@ -11,7 +11,9 @@
 struct pg_libpq_terms {
     const struct conf *conf;
     const struct conf_database *database;
-    const char *password; /* NULL: none known */
+    const char *password;         /* NULL: none known */
+    const struct params *startup; /* of the client that it is opened for, or NULL */
+    const char *application_name; /* NULL: none */
 };
 
 /* A login or a cancel request under way. */

@@ -13,14 +13,14 @@
 #include "sluice/wire/pg.h"
 
 #define ADDRESSES_MAX RESOLVER_ADDRESSES_MAX
-#define STARTUP_BYTES 4096
 
 struct pg_login {
     struct conf_list hosts; /* of the conf held below */
     const struct conf *conf;
-    const struct conf_database *database; /* of conf */
-    const char *host_name;                /* of conf: the host being tried */
-    const struct tls *tls;                /* held */
+    const struct conf_database *database;    /* of conf */
+    const char *host_name;                   /* of conf: the host being tried */
+    const struct tls *tls;                   /* held */
+    char application_name[PARAM_NAME_BYTES]; /* of the client that it is opened for, or "" */
     struct pg_dial dial;
     bool asked; /* the server has asked for something: it minds who we are, not how we come */
     size_t host, hosts_left;
@@ -209,6 +209,31 @@ static void login_prepare(struct pg_server *pg)
     login_answer_init(&login->answer, &login->terms);
 }
 
+static const char *login_application_name(const struct pg_server *pg)
+{
+    const struct pg_login *login = pg->login;
+
+    return login->application_name[0] ? login->application_name : login->database->application_name;
+}
+
+/* For whom the server is opened: its login carries what that client asked for. */
+static void login_carry(struct pg_server *pg, const struct waiter *waiter)
+{
+    struct pools *pools = pg->base.pool->pools;
+    const char *name = NULL;
+
+    if (waiter)
+        pg->base.startup = waiter->startup ? params_hold(waiter->startup) : NULL;
+    else if (pg->base.pool->settings.mode == POOL_MODE_SESSION)
+        pg->base.startup = params_empty(&pools->params);
+    if (waiter && waiter->startup && waiter->kind->application_name)
+        name = waiter->kind->application_name(waiter);
+    if (!name || !name[0])
+        return;
+    snprintf(pg->login->application_name, sizeof(pg->login->application_name), "%s", name);
+    pg->named_for_client = true;
+}
+
 static void login_by_libpq(struct pg_server *pg)
 {
     struct pg_login *login = pg->login;
@@ -216,6 +241,8 @@ static void login_by_libpq(struct pg_server *pg)
         .conf = login->conf,
         .database = login->database,
         .password = login->secret.kind == SECRET_PLAIN ? login->secret.text : NULL,
+        .startup = pg->base.startup,
+        .application_name = login_application_name(pg),
     };
 
     login->host_name = login->hosts.count > 0 ? login->hosts.items[0] : "";
@@ -226,7 +253,7 @@ static void login_by_libpq(struct pg_server *pg)
     login_fail(pg);
 }
 
-void pg_login_open(struct pool *pool)
+void pg_login_open(struct pool *pool, const struct waiter *waiter)
 {
     struct pg_server *pg = memory_new(sizeof(*pg));
     struct pg_login *login = memory_new(sizeof(*login));
@@ -238,6 +265,7 @@ void pg_login_open(struct pool *pool)
     pg->params = params_empty(&pool->pools->params);
     pg->settings = params_empty(&pool->pools->params);
     server_init(&pg->base, pool, &pg_server_kind);
+    login_carry(pg, waiter);
     login->conf = conf_hold(conf);
     login->tls = tls_hold(pool->pools->tls);
     login->database = pool->database;
@@ -256,33 +284,12 @@ void pg_login_open(struct pool *pool)
         login_try_next(pg);
 }
 
-static void startup_option(struct pg_writer *writer, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    pg_write_text(writer, name);
-    pg_write_text(writer, value);
-}
-
 static void login_send_startup(struct pg_server *pg)
 {
-    uint8_t bytes[STARTUP_BYTES];
-    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
-    const struct pool *pool = pg->base.pool;
-    const struct conf_database *database = pg->login->database;
+    uint8_t bytes[PG_LOGIN_STARTUP_BYTES];
+    size_t length = pg_login_startup(pg, pg->login->database, login_application_name(pg), bytes);
 
-    pg_begin(&writer, 0);
-    pg_write_u32(&writer, PG_PROTOCOL_3_0);
-    startup_option(&writer, "user", pool->user_name);
-    startup_option(&writer, "database", conf_database_dbname(database, pool->database_name));
-    startup_option(&writer, "client_encoding", database->client_encoding);
-    startup_option(&writer, "datestyle", database->datestyle);
-    startup_option(&writer, "timezone", database->timezone);
-    startup_option(&writer, "application_name", database->application_name);
-    pg_write_u8(&writer, 0);
-    pg_end(&writer);
-    ensure(!writer.failed);
-    stream_write(&pg->base.stream, bytes, writer.length);
+    stream_write(&pg->base.stream, bytes, length);
 }
 
 static void login_describe_address(struct pg_server *pg, char *text, size_t size)
@@ -448,6 +455,16 @@ static bool login_refused(struct pg_server *pg, const uint8_t *body, size_t leng
     return false;
 }
 
+/* What clients are told who ask for the same. */
+static void login_remember(struct pg_server *pg)
+{
+    struct pool *pool = pg->base.pool;
+    struct params *params = pg_server_welcome(pg);
+
+    pool_remember_params(pool, pg->base.startup, params);
+    params_drop(&pool->pools->params, params);
+}
+
 /* Logged in, and the connect_query has run if there is one. */
 static bool login_done(struct pg_server *pg)
 {
@@ -456,7 +473,10 @@ static bool login_done(struct pg_server *pg)
     pg_login_free(pg);
     pg->question = PG_QUESTION_NONE;
     pg->initial = params_hold(pg->params);
-    pool_set_welcome(pool, pg->initial);
+    if (!pg->base.startup)
+        pool_set_welcome(pool, pg->initial);
+    else if (!pool_replicates(pool))
+        login_remember(pg);
     pool_login_worked(&pg->base);
     return server_ready(&pg->base);
 }
@@ -465,7 +485,8 @@ static bool login_ready_for_query(struct pg_server *pg)
 {
     const struct conf_database *database = pg->login->database;
 
-    if (pg->question == PG_QUESTION_NONE && database->connect_query && database->connect_query[0]) {
+    if (pg->question == PG_QUESTION_NONE && database->connect_query && database->connect_query[0] &&
+        !pool_replicates(pg->base.pool)) {
         size_t bytes = strlen(database->connect_query) + 16;
         uint8_t *query = memory_new(bytes);
         struct pg_writer writer = pg_writer_of(query, bytes);

@@ -7,7 +7,7 @@
 
 /* Makes a server that connects and logs in. Ends in pool_login_failed() (perhaps at once), or in
  * server_ready(). */
-void pg_login_open(struct pool *pool);
+void pg_login_open(struct pool *pool, const struct waiter *waiter);
 
 /* The stream's STREAM_CONNECTED. */
 void pg_login_connected(struct pg_server *pg);
@@ -29,6 +29,11 @@ void pg_login_adopted(struct pg_server *pg);
 
 /* libpq could not: fails. */
 void pg_login_refused(struct pg_server *pg, const struct pool_failure *failure);
+
+/* pg_login_startup.c: writes the startup packet; returns its length. */
+#define PG_LOGIN_STARTUP_BYTES (PARAMS_BYTES_MAX + 4096)
+size_t pg_login_startup(const struct pg_server *pg, const struct conf_database *database,
+                        const char *application_name, uint8_t bytes[PG_LOGIN_STARTUP_BYTES]);
 
 /* Releases what the login holds; safe when there is none. */
 void pg_login_free(struct pg_server *pg);

@@ -31,6 +31,17 @@ bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t lengt
     return true;
 }
 
+struct params *pg_server_welcome(struct pg_server *pg)
+{
+    const struct pool *pool = pg->base.pool;
+    struct params *params = params_hold(pg->initial);
+    const char *name = pool->database ? pool->database->application_name : NULL;
+
+    return pg->named_for_client
+               ? params_with(&pool->pools->params, params, "application_name", name ? name : "")
+               : params;
+}
+
 bool pg_server_set(struct pg_server *pg, struct params *settings)
 {
     uint8_t header[PG_HEADER_BYTES] = {PG_QUERY};
@@ -114,7 +125,8 @@ static bool server_reset(struct server *server)
     bool asked = conf->server_reset_query[0] &&
                  (pool->settings.mode == POOL_MODE_SESSION || conf->server_reset_query_always);
 
-    if (server->close_needed || (!asked && !pg->unclean && !settings_hurry(pg->settings)))
+    if (pool_replicates(pool) || server->close_needed ||
+        (!asked && !pg->unclean && !settings_hurry(pg->settings)))
         return false;
     /* What we know of the server must be true afterwards, whatever the setting says. */
     server_ask(pg, PG_QUESTION_RESET,
@@ -241,8 +253,8 @@ static void server_drain(struct server *server)
 {
     struct pg_server *pg = pg_server_of(server);
 
-    if (pg->pipeline.copy_both) {
-        server_close(server, "the client has gone from a replication stream");
+    if (pg->pipeline.copy_both || pool_replicates(server->pool)) {
+        server_close(server, "its client has left replication");
         return;
     }
     drain_close_requests(pg);
@@ -286,6 +298,7 @@ static void server_free(struct server *server)
     params_drop(&pools->params, pg->initial);
     free(pg->timing);
     params_drop(&pools->params, pg->settings);
+    params_drop(&pools->params, server->startup);
     free(pg);
 }
 
@@ -297,6 +310,8 @@ static void server_leave(struct server *server)
     pg->params = params_leave(&server->pool->pools->params, pg->params);
     pg->initial = params_leave(&server->pool->pools->params, pg->initial);
     pg->settings = params_leave(&server->pool->pools->params, pg->settings);
+    if (server->startup)
+        server->startup = params_leave(&server->pool->pools->params, server->startup);
 }
 
 static void server_arrive(struct server *server)
@@ -306,7 +321,9 @@ static void server_arrive(struct server *server)
     pg->params = params_join(&server->pool->pools->params, pg->params);
     pg->initial = params_join(&server->pool->pools->params, pg->initial);
     pg->settings = params_join(&server->pool->pools->params, pg->settings);
-    if (!server->pool->welcome)
+    if (server->startup)
+        server->startup = params_join(&server->pool->pools->params, server->startup);
+    else if (!server->pool->welcome)
         pool_set_welcome(server->pool, pg->initial);
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool_fit.h"
+#include "pool_share.h"
 #include "sluice/base/log.h"
 
 /* Logins under way at most in one part, however many wait. */
@@ -76,9 +78,26 @@ static bool check_due(const struct server *server)
 {
     const struct conf *conf = server->pool->pools->conf;
 
+    if (pool_replicates(server->pool))
+        return false;
     return (server->pool->redis || conf->server_check_query[0]) &&
            loop_now_us(server->pool->pools->loop) - server->state_since_us >
                conf->server_check_delay_us;
+}
+
+bool pool_idle_is_fresh(struct server *server)
+{
+    if (loop_now_us(server->pool->pools->loop) >= server->created_us + server->lifetime_us &&
+        server->lifetime_us > 0) {
+        server_close(server, "server lifetime over");
+        return false;
+    }
+    if (!check_due(server))
+        return true;
+    server_move(server, SERVER_CHECKING);
+    server_watch(server);
+    server->kind->check(server);
+    return false;
 }
 
 struct server *pool_fresh_idle(struct pool *pool)
@@ -88,16 +107,8 @@ struct server *pool_fresh_idle(struct pool *pool)
     while ((node = list_first(&pool->servers[SERVER_IDLE]))) {
         struct server *server = container_of(node, struct server, node);
 
-        if (loop_now_us(pool->pools->loop) >= server->created_us + server->lifetime_us &&
-            server->lifetime_us > 0) {
-            server_close(server, "server lifetime over");
-        } else if (check_due(server)) {
-            server_move(server, SERVER_CHECKING);
-            server_watch(server);
-            server->kind->check(server);
-        } else {
+        if (pool_idle_is_fresh(server))
             return server;
-        }
     }
     return NULL;
 }
@@ -113,13 +124,13 @@ static void pool_lease(struct pool *pool, struct server *server)
     counter_add(&pool->counters.server_assignment_count, 1);
 }
 
-struct server *pool_take(struct pool *pool)
+struct server *pool_take(struct pool *pool, const struct params *startup)
 {
     struct server *server;
 
     if (pool->waiting > 0 || pool_stopped(pool))
         return NULL;
-    server = pool_fresh_idle(pool);
+    server = pool_fitting_idle(pool, startup);
     if (server) {
         pool_lease(pool, server);
         latency_add(&pool->latencies, LATENCY_wait, 0);
@@ -213,6 +224,21 @@ static void pool_refuse_all(struct pool *pool, const struct pool_failure *failur
     }
 }
 
+/* Refuses those who want a server with these parameters. */
+static void pool_refuse(struct pool *pool, const struct params *startup,
+                        const struct pool_failure *failure)
+{
+    for (unsigned priority = 0; priority < PRIORITIES; priority++)
+        LIST_EACH_SAFE (&pool->waiters[priority], node, next) {
+            struct waiter *waiter = container_of(node, struct waiter, node);
+
+            if (waiter->startup != startup)
+                continue;
+            waiter_unlink(pool, waiter);
+            waiter->kind->refused(waiter, failure);
+        }
+}
+
 /* No server can be had now: the next try is later. */
 static void pool_back_off(struct pool *pool)
 {
@@ -230,10 +256,16 @@ void pool_login_failed(struct server *server, const struct pool_failure *failure
 
     counter_add(&pool->counters.server_login_failures, 1);
     server_log(server, LOG_LEVEL_WARNING, "login failed: %s", failure->message);
+    if (pool_startup_refused(server, failure)) {
+        pool_refuse(pool, server->startup, failure);
+        server_close(server, failure->message);
+        return;
+    }
     pool->failure = *failure;
     pool_back_off(pool);
     server_close(server, failure->message);
-    if (atomic_load(&pool->totals->servers) == 0)
+    /* Nobody gets a server of another's replication. */
+    if (atomic_load(&pool->totals->servers) == 0 || pool_replicates(pool))
         pool_refuse_all(pool, &pool->failure);
 }
 
@@ -313,7 +345,8 @@ static bool pool_open_one(struct pool *pool, const struct waiter *first)
 {
     int64_t size = pool_size_now(pool, first);
 
-    if (!pool_slot_take(pool, size)) {
+    if (!pool_slot_take(pool, size) &&
+        !(first && pool_evict_unfit(pool, first) && pool_slot_take(pool, size))) {
         if (!first || atomic_load(&pool->totals->servers) >= size)
             return false;
         if (!pools_evict(pool->pools, pool) || !pool_slot_take(pool, size)) {
@@ -321,7 +354,7 @@ static bool pool_open_one(struct pool *pool, const struct waiter *first)
             return false;
         }
     }
-    pool->kind->open(pool);
+    pool->kind->open(pool, first);
     return true;
 }
 
@@ -363,6 +396,7 @@ static void pool_grow(struct pool *pool)
     size_t coming = pool->servers[SERVER_CONNECTING].length + pool->servers[SERVER_LOGIN].length;
     size_t checking = pool->servers[SERVER_CHECKING].length;
     size_t most = pool->backoff_us > 0 ? 1 : LOGINS_MAX;
+    const struct waiter *waiter;
 
     if (pool->backoff_us > 0 && loop_now_us(pool->pools->loop) < pool->retry_at_us) {
         timer_set_by(pool->pools->loop, &pool->timer, pool->retry_at_us);
@@ -373,11 +407,11 @@ static void pool_grow(struct pool *pool)
     if (pool->backoff_us > 0 && pool->waiting == 0 && coming == 0)
         pool_probe(pool);
     while (coming < most && coming + checking < pool->waiting &&
-           pool_open_one(pool, pool_first_waiter(pool)))
+           (waiter = pool_waiter_unserved(pool)) && pool_open_one(pool, waiter))
         coming++;
     while (coming < most && pool->backoff_us == 0 &&
            pool_slot_take(pool, pool->settings.size_min)) {
-        pool->kind->open(pool);
+        pool->kind->open(pool, NULL);
         coming++;
     }
 }
@@ -427,7 +461,7 @@ static void pool_settle(struct task *task)
         size_t turns = pool->waiting;
 
         while (turns-- > 0 && (first = pool_first_waiter(pool)) &&
-               (server = pool_fresh_idle(pool))) {
+               (server = pool_fitting_idle(pool, first->startup))) {
             pool_lease(pool, server);
             waiter_unlink(pool, first);
             first->kind->granted(first, server);
@@ -479,25 +513,35 @@ struct params *pool_known_params(struct pool *pool, const struct params *wanted)
 
 void pool_remember_params(struct pool *pool, struct params *wanted, struct params *result)
 {
-    struct known_params *known = &pool->known_params[pool->known_params_next++ % KNOWN_PARAMS];
+    struct known_params *known = NULL;
 
+    for (unsigned i = 0; i < KNOWN_PARAMS && !known; i++)
+        if (pool->known_params[i].wanted == wanted)
+            known = &pool->known_params[i];
+    if (!known)
+        known = &pool->known_params[pool->known_params_next++ % KNOWN_PARAMS];
     params_drop(&pool->pools->params, known->wanted);
     params_drop(&pool->pools->params, known->result);
     known->wanted = params_hold(wanted);
     known->result = params_hold(result);
 }
 
-void pool_set_welcome(struct pool *pool, struct params *welcome)
+void pool_forget_params(struct pool *pool)
 {
     struct params_set *set = &pool->pools->params;
 
-    if (welcome == pool->welcome)
-        return;
     for (unsigned i = 0; i < KNOWN_PARAMS; i++) {
         params_drop(set, pool->known_params[i].wanted);
         params_drop(set, pool->known_params[i].result);
         pool->known_params[i] = (struct known_params){0};
     }
-    params_drop(set, pool->welcome);
+}
+
+void pool_set_welcome(struct pool *pool, struct params *welcome)
+{
+    if (welcome == pool->welcome)
+        return;
+    pool_forget_params(pool);
+    params_drop(&pool->pools->params, pool->welcome);
     pool->welcome = welcome ? params_hold(welcome) : NULL;
 }

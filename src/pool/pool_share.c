@@ -1,5 +1,4 @@
-/* How the parts of a pool on different workers lend each other idle servers. */
-#include "sluice/pool/pool.h"
+#include "pool_share.h"
 
 /* How much longer somebody must wait elsewhere before a server leaves those who wait here. */
 #define CLEARLY_LONGER_US (5 * US_PER_MS)

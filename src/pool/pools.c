@@ -52,6 +52,7 @@ static void pool_free(struct pool *pool)
         secret_wipe(pool->password, strlen(pool->password));
     free(pool->password);
     pool_set_welcome(pool, NULL);
+    pool_forget_params(pool);
     secret_wipe(&pool->keys, sizeof(pool->keys));
     free(pool->key);
     free(pool);
@@ -119,6 +120,17 @@ static void limit_set(struct limit *limit, int64_t max)
     atomic_store(&limit->max, max > 0 ? max : 0);
 }
 
+/* A stream has no end: only waiting for its server is limited in time. */
+static void settings_replicate(struct pool_settings *settings)
+{
+    settings->mode = POOL_MODE_SESSION;
+    settings->batch_lookups = BATCH_LOOKUPS_OFF;
+    settings->size_min = 0;
+    settings->lifetime_us = 0; /* for one client only */
+    settings->query_timeout_us = settings->transaction_timeout_us = 0;
+    settings->idle_transaction_timeout_us = settings->client_idle_timeout_us = 0;
+}
+
 static void pool_configure_postgres(struct pool *pool)
 {
     const struct conf *conf = pool->pools->conf;
@@ -128,15 +140,11 @@ static void pool_configure_postgres(struct pool *pool)
 
     pool->database = database;
     settings->mode = conf_pool_mode(conf, database, user);
-    if (pool->totals->variant == VARIANT_REPLICATION)
-        settings->mode = POOL_MODE_SESSION;
     settings->batch_lookups = conf_batch_lookups(conf, database);
     settings->size = conf_pool_size(conf, database, user);
     settings->size_min = database ? conf_min_pool_size(conf, database) : 0;
     if (settings->size_min > settings->size)
         settings->size_min = settings->size;
-    if (pool->totals->variant == VARIANT_REPLICATION)
-        settings->size_min = 0;
     settings->size_reserve = conf_reserve_pool_size(conf, database, user);
     settings->waiting_max = conf_max_waiting(conf, database, user);
     settings->priority = (uint8_t)conf_priority(database, user);
@@ -149,6 +157,8 @@ static void pool_configure_postgres(struct pool *pool)
     settings->transaction_timeout_us = conf_transaction_timeout_us(conf, user);
     settings->idle_transaction_timeout_us = conf_idle_transaction_timeout_us(conf, user);
     settings->client_idle_timeout_us = conf_client_idle_timeout_us(conf, user);
+    if (pool_replicates(pool))
+        settings_replicate(settings);
     limit_set(&pool->totals->database_usage->servers, conf_max_db_connections(conf, database));
     limit_set(&pool->totals->user_usage->servers, conf_max_user_connections(conf, user));
 }

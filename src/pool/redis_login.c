@@ -126,7 +126,7 @@ static void login_begin(struct redis_server *redis)
     }
 }
 
-void redis_login_open(struct pool *pool)
+void redis_login_open(struct pool *pool, const struct waiter *waiter)
 {
     struct redis_server *redis = memory_new(sizeof(*redis));
     struct redis_login *login = memory_new(sizeof(*login));

@@ -18,7 +18,7 @@ enum redis_question {
 
 /* Makes a server that connects and logs in. Ends in pool_login_failed() (perhaps at once), or in
  * server_ready(). */
-void redis_login_open(struct pool *pool);
+void redis_login_open(struct pool *pool, const struct waiter *waiter);
 
 /* The stream's STREAM_CONNECTED. */
 void redis_login_connected(struct redis_server *redis);

@@ -398,6 +398,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
             limit_give(&client->pool->totals->database_usage->clients);
             limit_give(&client->user_usage->clients);
         }
+        params_drop(&worker->pools.params, client->waiter.startup);
         pool_client_left(client->pool);
     }
     if (!client->login || !client->login->refused)

@@ -1,6 +1,7 @@
 /* pg_client: a client that speaks PostgreSQL's protocol, from accept to close. The life of one is
  * the table of states in pg_client.c; the files beside it are the stretches of its way:
  *     pg_startup.c   startup packet, authentication
+ *     pg_startup_parameters.c  what the startup packet asks for
  *     pg_welcome.c   limits, its pool, its worker, what it is told before its first query
  *     pg_requests.c  what it sends, on its way to a server
  *     pg_statements.c its named prepared statements
@@ -57,14 +58,16 @@ struct pg_client_login {
     const struct conf *conf; /* held: what the terms borrow from */
     struct params *wanted;   /* parameters of the startup packet; names as the client gave them */
     struct scram_keys keys;  /* what the client proved */
-    bool replication;
+    uint32_t variant;        /* of its pool: replication connections have their own */
     bool authenticated;
     bool refused;         /* one too many: told so once its startup packet is here */
     bool console;         /* it wants the console */
     bool asking_server;   /* its parameters are being set on a server */
     uint8_t negotiations; /* SSLRequest and GSSENCRequest answered */
     char database[256], user[256];
-    char application_name[64]; /* as the server would have it */
+    char application_name[64];          /* as the server would have it */
+    char unsupported[PARAM_NAME_BYTES]; /* a parameter that only a server of its own can take */
+    bool unsupported_option;            /* it came in "options" */
 };
 
 struct cancel_request;
@@ -108,7 +111,7 @@ struct pg_client {
     bool notified;    /* query_wait_notify has been sent */
 };
 
-/* The mail by which main hands over a new connection. */
+/* The mail by which main hands over a connection. */
 void pg_client_new(struct worker *worker, int fd, const struct address *from);
 
 bool pg_client_state_may_follow(enum pg_client_state from, enum pg_client_state to);
@@ -158,6 +161,11 @@ void pg_client_log(const struct pg_client *client, int level, const char *format
 /* pg_startup.c: reads and steps while STARTUP or LOGIN. */
 void pg_startup_run(struct pg_client *client);
 void pg_startup_free(struct pg_client *client);
+/* pg_startup_parameters.c: takes one of the startup packet; all have come; refuses what only
+ * session mode could take. False: the client is closed. */
+bool pg_startup_parameter(struct pg_client *client, const char *name, const char *value);
+void pg_startup_parameters_end(struct pg_client *client);
+bool pg_startup_parameters_supported(struct pg_client *client);
 void verifier_cache_clear(struct worker *worker);
 
 /* pg_welcome.c: authenticated: finds the pool and worker; then has it ready for its first query. */
@@ -167,10 +175,10 @@ void pg_welcome_granted(struct pg_client *client, struct server *server);
 
 /* pg_requests.c: what the queue of the pool, and a leased server, call. */
 extern const struct waiter_kind pg_client_waiter;
+void pg_requests_attach(struct pg_client *client, struct server *server, uint64_t waited_us);
 void pg_server_holder_ready(struct server *server, unsigned what);
 
-/* Reads what it sends and passes it on, as far as possible now. The client may be
- * closed when it returns. */
+/* Reads and passes on what it sends, as far as possible now; the client may be closed then. */
 void pg_requests_run(struct pg_client *client);
 
 /* pg_replies.c: likewise what its server sends. */

@@ -206,7 +206,8 @@ static void lookup_refused(struct waiter *waiter, const struct pool_failure *fai
     }
 }
 
-static const struct waiter_kind lookup_waiter = {lookup_granted, lookup_refused};
+static const struct waiter_kind lookup_waiter = {.granted = lookup_granted,
+                                                 .refused = lookup_refused};
 
 void lookup_wait(struct pg_lookup *lookup)
 {

@@ -35,7 +35,7 @@ void pg_server_holder_ready(struct server *server, unsigned what)
         pg_replies_run(client);
 }
 
-static void requests_attach(struct pg_client *client, struct server *server, uint64_t waited_us)
+void pg_requests_attach(struct pg_client *client, struct server *server, uint64_t waited_us)
 {
     struct pg_server *pg = pg_server_of(server);
 
@@ -62,7 +62,7 @@ static void requests_granted(struct waiter *waiter, struct server *server)
         pg_welcome_granted(client, server);
         return;
     }
-    requests_attach(client, server, waited_us);
+    pg_requests_attach(client, server, waited_us);
     pg_requests_run(client);
 }
 
@@ -76,16 +76,28 @@ static void requests_refused(struct waiter *waiter, const struct pool_failure *f
         pg_loss_refuse(client, failure);
 }
 
-const struct waiter_kind pg_client_waiter = {requests_granted, requests_refused};
+static const char *requests_application_name(const struct waiter *waiter)
+{
+    const struct pg_client *client = container_of(waiter, struct pg_client, waiter);
+
+    return client->login ? client->login->application_name
+                         : params_get(client->startup, "application_name");
+}
+
+const struct waiter_kind pg_client_waiter = {
+    .granted = requests_granted,
+    .refused = requests_refused,
+    .application_name = requests_application_name,
+};
 
 /* Finds a server for the client, or has it wait. */
 static enum verdict requests_want_server(struct pg_client *client)
 {
-    struct server *server = pool_take(client->pool);
+    struct server *server = pool_take(client->pool, client->waiter.startup);
     const struct pool_failure *failure;
 
     if (server) {
-        requests_attach(client, server, 0);
+        pg_requests_attach(client, server, 0);
         return VERDICT_PASS;
     }
     pg_client_move(client, PG_CLIENT_WAITING);

@@ -250,147 +250,6 @@ static ssize_t login_message(struct pg_client *client, const uint8_t *bytes, siz
 
 /* --- the startup packet --- */
 
-static bool listed(const struct conf_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcasecmp(list->items[i], name) == 0)
-            return true;
-    return false;
-}
-
-/* As a server does: cut to 63 bytes, anything but printable ASCII becomes '?'. */
-static void want_application_name(struct pg_client_login *login, const char *value)
-{
-    size_t length = 0;
-
-    for (; value[length] && length < sizeof(login->application_name) - 1; length++)
-        login->application_name[length] =
-            value[length] >= 32 && value[length] <= 126 ? value[length] : '?';
-    login->application_name[length] = '\0';
-}
-
-/* application_name_add_host: the client's address behind its name. */
-static void startup_add_host(struct pg_client *client)
-{
-    char where[ADDRESS_TEXT_BYTES], name[160];
-
-    snprintf(name, sizeof(name), "%s - %s", client->login->application_name,
-             pg_client_address(client, where));
-    want_application_name(client->login, name);
-}
-
-static void want_parameter(struct pg_client *client, const char *name, const char *value)
-{
-    struct params_set *set = &client->worker->pools.params;
-    struct pg_client_login *login = client->login;
-
-    if (strcasecmp(name, "application_name") == 0) {
-        want_application_name(login, value);
-        return;
-    }
-    if (!login->wanted)
-        login->wanted = params_empty(set);
-    login->wanted = params_with(set, login->wanted, name, value);
-}
-
-/* True for the parameters that PgBouncer follows, and those that the settings add. */
-static bool parameter_known(const struct conf *conf, const char *name)
-{
-    static const char *const known[] = {
-        "client_encoding",  "datestyle", "timezone", "standard_conforming_strings",
-        "application_name",
-    };
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcasecmp(known[i], name) == 0)
-            return true;
-    return listed(&conf->track_extra_parameters, name);
-}
-
-/* One word of "options", as PostgreSQL splits them: blanks separate, a backslash protects. */
-static bool option_word(const char **at, char *word, size_t size)
-{
-    size_t length = 0;
-
-    while (**at == ' ' || **at == '\t' || **at == '\n')
-        (*at)++;
-    if (!**at)
-        return false;
-    for (; **at && **at != ' ' && **at != '\t' && **at != '\n'; (*at)++) {
-        if (**at == '\\' && (*at)[1])
-            (*at)++;
-        if (length + 1 < size)
-            word[length++] = **at;
-    }
-    word[length] = '\0';
-    return true;
-}
-
-/* The startup parameter "options": -c name=value and --name=value. False: the client is closed. */
-static bool startup_options(struct pg_client *client, const char *options)
-{
-    const struct conf *conf = client->worker->conf;
-    char word[PARAM_VALUE_BYTES];
-
-    if (listed(&conf->ignore_startup_parameters, "options"))
-        return true;
-    while (option_word(&options, word, sizeof(word))) {
-        char *name = word, *value;
-
-        if (strcmp(word, "-c") == 0) {
-            if (!option_word(&options, word, sizeof(word)))
-                break;
-        } else if (strncmp(word, "-c", 2) == 0 || strncmp(word, "--", 2) == 0) {
-            name = word + 2;
-        } else {
-            startup_fail(client, "08P01",
-                         "unsupported startup parameter in options: only -c name=value is allowed");
-            return false;
-        }
-        value = strchr(name, '=');
-        if (!value) {
-            startup_fail(client, "08P01", "unsupported startup parameter in options: %s", name);
-            return false;
-        }
-        *value++ = '\0';
-        for (char *dash = name; *dash; dash++)
-            if (*dash == '-')
-                *dash = '_';
-        if (parameter_known(conf, name)) {
-            want_parameter(client, name, value);
-        } else if (!listed(&conf->ignore_startup_parameters, name)) {
-            startup_fail(client, "08P01", "unsupported startup parameter in options: %s", name);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* False: the client is closed. */
-static bool startup_parameter(struct pg_client *client, const char *name, const char *value)
-{
-    struct pg_client_login *login = client->login;
-    const struct conf *conf = client->worker->conf;
-
-    if (strcmp(name, "user") == 0 || strcmp(name, "database") == 0) {
-        char *to = name[0] == 'u' ? login->user : login->database;
-
-        if (strlen(value) >= sizeof(login->user)) {
-            pg_client_close_failed(client, pg_error_row(PG_ERROR_NAME_TOO_LONG));
-            return false;
-        }
-        strcpy(to, value);
-    } else if (strcmp(name, "options") == 0) {
-        return startup_options(client, value);
-    } else if (parameter_known(conf, name)) {
-        want_parameter(client, name, value);
-    } else if (!listed(&conf->ignore_startup_parameters, name)) {
-        startup_fail(client, "08P01", "unsupported startup parameter: %s", name);
-        return false;
-    }
-    return true;
-}
-
 /* NegotiateProtocolVersion: the newest version that we both speak, and options that we do not know.
  */
 static void startup_negotiate(struct pg_client *client, uint32_t version,
@@ -434,7 +293,7 @@ static bool startup_parameters(struct pg_client *client, uint32_t version, const
         if (strncmp(name, "_pq_.", 5) == 0) {
             if (unknown_count < UNKNOWN_OPTIONS_MAX)
                 unknown[unknown_count++] = name;
-        } else if (!startup_parameter(client, name, value)) {
+        } else if (!pg_startup_parameter(client, name, value)) {
             return false;
         }
     }
@@ -456,8 +315,7 @@ static bool startup_begin_login(struct pg_client *client)
     }
     if (!login->database[0])
         strcpy(login->database, login->user);
-    if (client->worker->conf->application_name_add_host)
-        startup_add_host(client);
+    pg_startup_parameters_end(client);
     login->console = pg_console_wanted(client);
     if (login->console)
         return login_begin(client); /* not limited: it is needed most when the limits are reached */

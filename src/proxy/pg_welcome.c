@@ -74,6 +74,23 @@ static uint8_t priority_of(const struct conf *conf, const struct pg_client *clie
                                   conf_find_user(conf, client->login->user));
 }
 
+/* Its servers carry what it asks for in their own startup packets. */
+static void welcome_startup(struct pg_client *client)
+{
+    struct params_set *set = &client->worker->pools.params;
+    struct pg_client_login *login = client->login;
+    struct params *startup = login->wanted ? params_hold(login->wanted) : params_empty(set);
+
+    /* A server's name can be changed later, but not in physical replication. */
+    if (pool_replicates(client->pool)) {
+        startup = params_with(set, startup, "application_name", login->application_name);
+        startup = params_with(set, startup, "replication",
+                              login->variant == VARIANT_LOGICAL ? "database" : "true");
+        login->application_name[0] = '\0';
+    }
+    client->waiter.startup = startup;
+}
+
 /* On the worker of the pool. */
 static void welcome_arrive(struct pg_client *client)
 {
@@ -90,7 +107,7 @@ static void welcome_arrive(struct pg_client *client)
     pg_client_move(client, PG_CLIENT_WELCOME);
     client->waiter = (struct waiter){.kind = &pg_client_waiter};
     client->pool =
-        pools_get(&worker->pools, &pg_server_kind, login->database, user, login->replication);
+        pools_get(&worker->pools, &pg_server_kind, login->database, user, login->variant);
     if (!client->pool) {
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_POOLS));
         return;
@@ -103,6 +120,10 @@ static void welcome_arrive(struct pg_client *client)
         strcmp(user, login->user) == 0)
         client->pool->keys = login->keys;
     client->waiter.priority = priority_of(worker->conf, client);
+    if (client->pool->settings.mode == POOL_MODE_SESSION)
+        welcome_startup(client);
+    else if (!pg_startup_parameters_supported(client))
+        return;
     welcome_params(client);
 }
 
@@ -135,7 +156,7 @@ void pg_welcome_begin(struct pg_client *client)
     }
     user = database->user && database->user[0] ? database->user : login->user;
     totals =
-        registry_pool(registry, login->database, user, login->replication,
+        registry_pool(registry, login->database, user, login->variant,
                       conf_pool_size(worker->conf, database, conf_find_user(worker->conf, user)));
     if (!totals) {
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_POOLS));
@@ -179,6 +200,8 @@ static void welcome_finish(struct pg_client *client)
     client->request_us = loop_now_us(&client->worker->loop);
     pg_client_watch(client);
     client->in_whole = buffer_length(&client->in) > 0;
+    if (client->server)
+        pg_requests_attach(client, &client->server->base, 0);
     pg_requests_run(client);
 }
 
@@ -242,10 +265,24 @@ void pg_welcome_server_ready(struct pg_client *client)
     welcome_finish(client);
 }
 
+/* A server that was opened for such as this client tells what their parameters are. */
+static void welcome_from_server(struct pg_client *client)
+{
+    struct pg_server *pg = client->server;
+
+    client->params = pg_server_welcome(pg);
+    if (!pool_replicates(client->pool)) {
+        pool_remember_params(client->pool, client->waiter.startup, client->params);
+        client->server = NULL;
+        pool_return_untouched(&pg->base);
+    }
+    welcome_finish(client);
+}
+
 static void welcome_wait(struct pg_client *client)
 {
     const struct pool_failure *failure;
-    struct server *server = pool_take(client->pool);
+    struct server *server = pool_take(client->pool, client->waiter.startup);
 
     if (server)
         pg_welcome_granted(client, server);
@@ -258,6 +295,17 @@ static void welcome_params(struct pg_client *client)
 {
     struct params *known;
 
+    if (client->waiter.startup) {
+        known = pool_replicates(client->pool)
+                    ? NULL
+                    : pool_known_params(client->pool, client->waiter.startup);
+        client->params = known;
+        if (known)
+            welcome_finish(client);
+        else
+            welcome_wait(client);
+        return;
+    }
     if (!client->pool->welcome) {
         welcome_wait(client);
         return;
@@ -281,6 +329,8 @@ void pg_welcome_granted(struct pg_client *client, struct server *server)
     client->server = pg_server_of(server);
     server->holder = client;
     server->holder_ready = pg_server_holder_ready;
-    if (welcome_merge(client))
+    if (client->waiter.startup)
+        welcome_from_server(client);
+    else if (welcome_merge(client))
         welcome_ask_server(client);
 }

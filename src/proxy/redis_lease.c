@@ -58,7 +58,7 @@ enum redis_verdict redis_lease_want(struct redis_client *client, bool apart)
     if (apart && client->pool->password)
         redis_pool_set_password(pool, client->pool->password);
     client->whole = true;
-    server = pool_take(pool);
+    server = pool_take(pool, NULL);
     if (server) {
         lease_attach(client, server);
         redis_client_resume(client);
@@ -97,7 +97,8 @@ void redis_lease_refused(struct waiter *waiter, const struct pool_failure *failu
     redis_client_resume(client);
 }
 
-const struct waiter_kind redis_lease_waiter = {lease_granted, redis_lease_refused};
+const struct waiter_kind redis_lease_waiter = {.granted = lease_granted,
+                                               .refused = redis_lease_refused};
 
 /* Nothing keeps the server any more. */
 bool redis_lease_over(struct redis_client *client)

@@ -235,7 +235,8 @@ static void shared_refused(struct waiter *waiter, const struct pool_failure *fai
     shared_fail_unsent(container_of(waiter, struct redis_shared, waiter), failure);
 }
 
-static const struct waiter_kind shared_waiter = {shared_granted, shared_refused};
+static const struct waiter_kind shared_waiter = {.granted = shared_granted,
+                                                 .refused = shared_refused};
 
 /* Gets a connection, now or by waiting for it. False: not now. */
 static bool shared_connect(struct redis_shared *shared)
@@ -245,7 +246,7 @@ static bool shared_connect(struct redis_shared *shared)
 
     if (list_node_linked(&shared->waiter.node))
         return false;
-    server = pool_take(shared->pool);
+    server = pool_take(shared->pool, NULL);
     if (server) {
         shared_attach(shared, server);
         return true;

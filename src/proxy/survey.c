@@ -36,7 +36,9 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
 
     row->database = memory_text(pool->database_name, strlen(pool->database_name));
     row->user = memory_text(pool->user_name, strlen(pool->user_name));
-    row->replication = pool->totals->variant == VARIANT_REPLICATION;
+    row->replication = pool->totals->variant == VARIANT_LOGICAL    ? "logical"
+                       : pool->totals->variant == VARIANT_PHYSICAL ? "physical"
+                                                                   : "none";
     row->paused = pool->paused || pool->pools->paused;
     row->unreachable = pool_unreachable(pool) && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
                        !list_contains_any(&pool->servers[SERVER_LEASED]);

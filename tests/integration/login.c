@@ -264,7 +264,8 @@ START_TEST(unknown_startup_parameters_are_refused_unless_ignored)
     struct client client;
     char *answer;
 
-    sluice_start(&sluice, .settings = "ignore_startup_parameters = geqo, jit\n");
+    sluice_start(&sluice, .settings = "pool_mode = transaction\n"
+                                      "ignore_startup_parameters = geqo, jit\n");
     client_open(&client, &sluice);
     client_send(&client, put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database", "p",
                                      "extra_float_digits", "3", NULL));
@@ -288,7 +289,7 @@ START_TEST(parameters_in_options_are_set_or_refused_by_name)
     PGconn *connection;
     char *refusal;
 
-    sluice_start(&sluice);
+    sluice_start(&sluice, .settings = "pool_mode = transaction\n");
     connection = sluice_connect(&sluice, "user=user1 dbname=p options='-c TimeZone=Asia/Tokyo'");
     ck_assert_str_eq(sql_value(connection, "SHOW TimeZone"), "Asia/Tokyo");
     PQfinish(connection);

@@ -34,6 +34,7 @@ struct pg_server {
     bool in_whole;               /* `in` may hold whole messages */
     bool unclean;                /* a client may have left what DISCARD ALL does away with */
     bool let_finish;             /* drained without a cancel: its client said goodbye */
+    bool named_for_client;       /* its login carried the application_name of a client */
     bool owed_ready;             /* a ReadyForQuery was withheld from the client */
     uint8_t overdue; /* why the client's time is up (the proxy's); a cancel is under way. 0: not */
     uint64_t transaction_us;     /* when the present transaction began */
@@ -73,6 +74,10 @@ void pg_cancels_end(struct pools *pools);
 
 /* Takes account of a ParameterStatus (body without type and length); false when malformed. */
 bool pg_server_parameter(struct pg_server *pg, const uint8_t *body, size_t length);
+
+/* What a client that asked for what the server's login carried (server.startup), but for no
+ * application_name, is told of parameters. Held for the caller. */
+struct params *pg_server_welcome(struct pg_server *pg);
 
 /* Queues what gives the server these settings, in front of what is queued next; true when it needed
  * anything. The answer is owed as of a query of our own. */

@@ -136,8 +136,16 @@ struct pool *pools_get(struct pools *pools, const struct server_kind *kind, cons
                        const char *user, uint32_t variant);
 
 /* A server for a client that may have one at once: none waits before it and one is idle. Else NULL.
- * It is leased: give it back with pool_release(), pool_drain() or server_close(). */
-struct server *pool_take(struct pool *pool);
+ * It is leased: give it back with pool_release(), pool_drain() or server_close(). startup: as in
+ * struct waiter. */
+struct server *pool_take(struct pool *pool, const struct params *startup);
+
+/* True for the pools of replication connections: each server is opened for one client, is asked
+ * nothing by us, and is closed when its client leaves. */
+static inline bool pool_replicates(const struct pool *pool)
+{
+    return pool->totals->variant == VARIANT_LOGICAL || pool->totals->variant == VARIANT_PHYSICAL;
+}
 
 /* Joins the queue. Returns false, with the failure, when the queue is full or servers cannot be had
  * now. waiter->kind and priority are set. */
@@ -163,6 +171,7 @@ void pool_client_left(struct pool *pool);
  * the caller, or NULL when no server was asked yet. */
 struct params *pool_known_params(struct pool *pool, const struct params *wanted);
 void pool_remember_params(struct pool *pool, struct params *wanted, struct params *result);
+void pool_forget_params(struct pool *pool);
 
 /* Takes what a server reported when it logged in for what all servers of the pool say. */
 void pool_set_welcome(struct pool *pool, struct params *welcome);
@@ -184,14 +193,6 @@ struct waiter *pool_first_waiter(const struct pool *pool);
 
 /* An idle server that may be used now, leased by nobody; closes or checks those that may not. */
 struct server *pool_fresh_idle(struct pool *pool);
-
-/* Between parts (pool_share.c). Publishes what the others need to know; asks for a server, or lends
- * one that nobody here wants. */
-void pool_share(struct pool *pool);
-
-/* Lends an idle server to a part whose first waiter has waited clearly longer than `first` here.
- * True when it did. */
-bool pool_lend_longer(struct pool *pool, const struct waiter *first);
 
 /* Has the part look again, at the end of the turn, at who waits and what is idle. */
 void pool_stir(struct pool *pool);

@@ -46,9 +46,10 @@ struct usage {
     struct counters_values retired; /* counters of its parts that are gone; under the mutex */
 };
 
-/* Which of the pools of one name and user this is, where there are several. PostgreSQL: 1 for
- * replication. Redis: built by redis_pool_variant(). */
-#define VARIANT_REPLICATION 1u
+/* Which of the pools of one name and user this is, where there are several. PostgreSQL: those of
+ * replication connections apart. Redis: built by redis_pool_variant(). */
+#define VARIANT_LOGICAL 1u  /* replication=database */
+#define VARIANT_PHYSICAL 2u /* replication=true */
 #define VARIANT_REDIS (1u << 31)
 #define VARIANT_REDIS_APART                                              \
     (1u << 30) /* for clients that keep a connection: a limit of its own \

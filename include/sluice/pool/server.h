@@ -24,17 +24,20 @@ enum server_state {
     SERVER_STATE_COUNT
 };
 
+struct params;
 struct pool;
 struct pool_failure;
 struct pool_totals;
 struct pools;
 struct server;
+struct waiter;
 
 /* What the pool asks of a server of one kind (PostgreSQL, Redis). Each row calls back with
  * server_ready(), server_close() or pool_login_failed() later, or at once where it says so. */
 struct server_kind {
-    /* Makes a server in SERVER_CONNECTING and starts to connect; may fail at once. */
-    void (*open)(struct pool *pool);
+    /* Makes a server in SERVER_CONNECTING and starts to connect; may fail at once. `waiter` is for
+     * whom, NULL: for nobody yet. */
+    void (*open)(struct pool *pool, const struct waiter *waiter);
     /* Asks the check query; the server is in SERVER_CHECKING. */
     void (*check)(struct server *server);
     /* Starts to clean a server that a client gave back; returns false when nothing has to be done.
@@ -64,7 +67,8 @@ struct server {
     struct pool *pool;
     const struct server_kind *kind;
     enum server_state state;
-    struct timer timer; /* may expire early; server_deadline_us() is the truth */
+    struct timer timer;     /* may expire early; server_deadline_us() is the truth */
+    struct params *startup; /* that its login carried for a client (waiter.startup), or NULL */
     uint64_t id;
     uint64_t created_us; /* when it was asked for */
     uint64_t state_since_us;

@@ -7,6 +7,7 @@
 
 #include "sluice/base/list.h"
 
+struct params;
 struct pool_failure;
 struct server;
 
@@ -17,12 +18,17 @@ struct waiter;
 struct waiter_kind {
     void (*granted)(struct waiter *waiter, struct server *server);
     void (*refused)(struct waiter *waiter, const struct pool_failure *failure);
+    /* The application_name of a server that is opened for it; it may be NULL, or return NULL. */
+    const char *(*application_name)(const struct waiter *waiter);
 };
 
 /* Somebody in the queue; embedded in a client. */
 struct waiter {
     struct list_node node;
     const struct waiter_kind *kind;
+    /* It takes only servers whose login carried these parameters; NULL: only those that carried
+     * none for anybody. Its owner holds them. */
+    struct params *startup;
     uint64_t since_us : 56; /* two thousand years */
     uint64_t priority : 8;
 };

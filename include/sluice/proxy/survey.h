@@ -23,7 +23,8 @@ enum survey_of {
 /* One worker's part of a pool. */
 struct survey_pool {
     char *database, *user;
-    bool replication, paused;
+    const char *replication; /* none, logical, physical */
+    bool paused;
     bool unreachable; /* its server is, and it has none to lend */
     enum pool_mode mode;
     int64_t size, size_min, size_reserve;

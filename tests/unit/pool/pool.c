@@ -30,13 +30,14 @@ static struct client clients[WAITERS];
 static int turns, opened, probed;
 static bool refuse_logins;
 
-static void fake_open(struct pool *pool)
+static void fake_open(struct pool *pool, const struct waiter *waiter)
 {
     static const struct pool_failure refused = {.sqlstate = "28P01", .message = "no"};
     struct server *server = memory_new(sizeof(*server));
     extern const struct server_kind fake_kind;
 
     server_init(server, pool, &fake_kind);
+    server->startup = waiter ? waiter->startup : NULL;
     opened++;
     server_move(server, SERVER_LOGIN);
     if (refuse_logins) {
@@ -47,7 +48,7 @@ static void fake_open(struct pool *pool)
     server_ready(server);
 }
 
-static void fake_open_unreachable(struct pool *pool)
+static void fake_open_unreachable(struct pool *pool, const struct waiter *waiter)
 {
     static const struct pool_failure lost = {.sqlstate = "08001", .message = "nobody there"};
     struct server *server = memory_new(sizeof(*server));
@@ -65,6 +66,11 @@ static void fake_nothing(struct server *server)
 static bool fake_reset(struct server *server)
 {
     return false;
+}
+
+static struct params *wish(const char *value)
+{
+    return params_with(&pools.params, params_empty(&pools.params), "geqo", value);
 }
 
 static void fake_free(struct server *server)
@@ -104,7 +110,8 @@ static void client_refused(struct waiter *waiter, const struct pool_failure *fai
     container_of(waiter, struct client, waiter)->failure = failure;
 }
 
-static const struct waiter_kind client_waiter = {client_granted, client_refused};
+static const struct waiter_kind client_waiter = {.granted = client_granted,
+                                                 .refused = client_refused};
 
 static void setup(const char *settings)
 {
@@ -158,6 +165,41 @@ static void queue(struct pool *pool, int client)
         clients[client].failure = failure;
 }
 
+START_TEST(servers_fit_those_they_were_opened_for)
+{
+    struct params *on, *off;
+    struct pool *pool;
+
+    setup("");
+    pool = pools_get(&pools, &fake_kind, "a", "u", 0);
+    on = wish("on");
+    off = wish("off");
+    for (int i = 0; i < 5; i++) {
+        clients[i].waiter.startup = i % 2 ? off : on;
+        queue(pool, i);
+    }
+    settle();
+    ck_assert_int_eq(opened, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_ptr_eq(clients[i].server->startup, i % 2 ? off : on);
+    /* The first in the queue wants another one: the pool is full, so that one makes room. */
+    pool_release(clients[0].server);
+    settle();
+    ck_assert_int_eq(opened, 4);
+    ck_assert_ptr_eq(clients[3].server->startup, off);
+    ck_assert_int_eq(clients[4].turn, 0);
+    pool_release(clients[2].server);
+    settle();
+    ck_assert_int_eq(opened, 4);
+    ck_assert_ptr_eq(clients[4].server->startup, on);
+    pool_release(clients[1].server);
+    settle();
+    ck_assert_ptr_null(pool_take(pool, on));
+    ck_assert_ptr_nonnull(pool_take(pool, off));
+    teardown();
+}
+END_TEST
+
 START_TEST(servers_are_opened_for_who_waits_up_to_the_size)
 {
     struct pool *pool;
@@ -174,13 +216,13 @@ START_TEST(servers_are_opened_for_who_waits_up_to_the_size)
     pool_release(clients[1].server);
     settle();
     ck_assert_int_eq(clients[3].turn, 4);
-    ck_assert_ptr_null(pool_take(pool)); /* not before who waits */
+    ck_assert_ptr_null(pool_take(pool, NULL)); /* not before who waits */
     pool_release(clients[0].server);
     settle();
     pool_release(clients[2].server);
     settle();
     ck_assert_uint_eq(pool->waiting, 0);
-    ck_assert_ptr_nonnull(pool_take(pool));
+    ck_assert_ptr_nonnull(pool_take(pool, NULL));
     pool_release(clients[3].server);
     teardown();
 }
@@ -374,7 +416,7 @@ START_TEST(the_server_used_last_is_lent_next_or_in_turn)
     for (int i = 0; i < 3; i++)
         pool_release(clients[i].server);
     last = clients[2].server;
-    next = pool_take(pool);
+    next = pool_take(pool, NULL);
     ck_assert_ptr_eq(next, _i ? clients[0].server : last);
     pool_release(next);
     teardown();
@@ -437,6 +479,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, servers_fit_those_they_were_opened_for);
     tcase_add_test(tcase, servers_are_opened_for_who_waits_up_to_the_size);
     tcase_add_test(tcase, a_higher_priority_goes_first_and_a_lower_one_rises);
     tcase_add_test(tcase, a_full_queue_refuses_at_once);
