@@ -17,8 +17,6 @@
 #define PENDING_MAX (256u * 1024u)
 #define CONSOLES_MAX 100
 #define PREPARED_MAX 100
-/* Of the cancel key: with fewer workers than WORKERS_MAX none has this number. */
-#define NO_WORKER 63u
 
 /* A prepared statement or a portal. */
 struct prepared {
@@ -373,7 +371,8 @@ static void console_welcome(struct console *console)
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
         pg_write_parameter(&writer, parameters[i].name, parameters[i].value);
     pg_begin(&writer, PG_BACKEND_KEY);
-    console->process_id = (uint32_t)(console->client->id << 6 & INT32_MAX) | NO_WORKER;
+    console->process_id =
+        (uint32_t)(console->client->id << PG_CANCEL_CONSOLE_SHIFT & INT32_MAX) | PG_CANCEL_CONSOLE;
     ensure(secret_random(&console->secret, sizeof(console->secret)));
     pg_write_u32(&writer, console->process_id);
     pg_write_u32(&writer, console->secret);

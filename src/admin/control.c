@@ -9,8 +9,8 @@
 #include "sluice/proxy/orders.h"
 #include "state.h"
 
-/* The database that the argument names. False with the failure: there is none, or it is the
- * console's own. */
+/* What the argument names: a database or a line of [redis]. False with the failure: there is none,
+ * or it is the console's own. */
 static bool control_database(const struct console *console, const char *name, const char *verb,
                              struct pool_failure *failure)
 {
@@ -18,7 +18,8 @@ static bool control_database(const struct console *console, const char *name, co
         pool_failure_set(failure, "55000", "cannot %s admin db: %s", verb, name);
         return false;
     }
-    if (!conf_find_database(admin_conf(console->admin), name)) {
+    if (!conf_find_database(admin_conf(console->admin), name) &&
+        !conf_find_redis(admin_conf(console->admin), name)) {
         pool_failure_set(failure, "3D000", "no such database: %s", name);
         return false;
     }
@@ -30,17 +31,18 @@ static struct usage *database_usage(const struct console *console, const char *n
     return registry_database(&console->admin->host.process->registry, name);
 }
 
-/* Nothing may be open any more; database "" means all. The registry counts servers that are on
- * their way between workers too. */
-static bool servers_gone(const struct console *console, const char *database)
+/* Nothing may be open any more; name "" means all but what Redis clients keep for as long as they
+ * like, as subscribers do. The registry counts servers that are on their way between workers too.
+ */
+static bool servers_gone(const struct console *console, const char *name)
 {
     struct registry *registry = &console->admin->host.process->registry;
     bool gone = true;
 
     pthread_mutex_lock(&registry->mutex);
     for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        if (!(totals->variant & VARIANT_REDIS) &&
-            (!database[0] || strcmp(totals->database, database) == 0))
+        if (name[0] ? strcmp(totals->database, name) == 0
+                    : !(totals->variant & VARIANT_REDIS && totals->variant & VARIANT_REDIS_APART))
             gone &= atomic_load(&totals->servers) == 0;
     pthread_mutex_unlock(&registry->mutex);
     return gone;
@@ -75,7 +77,7 @@ static enum outcome run_pause(struct console *console, const struct statement *s
     if (statement->argument[0]) {
         if (!control_database(console, statement->argument, "pause", failure))
             return OUTCOME_FAILED;
-        workers_pause_database(admin->host.process, statement->argument, true);
+        workers_pause_named(admin->host.process, statement->argument, true);
     } else {
         admin->host.pause(admin->host.owner, true);
     }
@@ -118,7 +120,7 @@ static enum outcome run_resume(struct console *console, const struct statement *
         pool_failure_set(failure, "55000", "database %s is not paused", name);
         return OUTCOME_FAILED;
     }
-    workers_pause_database(admin->host.process, name, false);
+    workers_pause_named(admin->host.process, name, false);
     return OUTCOME_DONE;
 }
 
@@ -162,7 +164,7 @@ void control_cancel(struct console *console)
     if (!database[0])
         admin_resume(console->admin);
     else
-        workers_pause_database(console->admin->host.process, database, false);
+        workers_pause_named(console->admin->host.process, database, false);
 }
 
 static enum outcome disable(const struct console *console, const struct statement *statement,
@@ -176,7 +178,7 @@ static enum outcome disable(const struct console *console, const struct statemen
     }
     if (!control_database(console, name, disabled ? "disable" : "enable", failure))
         return OUTCOME_FAILED;
-    atomic_store(&database_usage(console, name)->disabled, disabled);
+    workers_disable(console->admin->host.process, name, disabled);
     return OUTCOME_DONE;
 }
 
@@ -209,7 +211,7 @@ static enum outcome run_kill(struct console *console, const struct statement *st
         (name[0] && !control_database(console, name, "kill", failure)))
         return OUTCOME_FAILED;
     if (name[0])
-        workers_pause_database(admin->host.process, name, true);
+        workers_pause_named(admin->host.process, name, true);
     else
         admin->host.pause(admin->host.owner, true);
     workers_kill(admin->host.process, name[0] ? name : NULL);
@@ -217,22 +219,33 @@ static enum outcome run_kill(struct console *console, const struct statement *st
     return OUTCOME_WAITS;
 }
 
+static bool peers_have(const struct survey_peer *peers, size_t count, uint64_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (peers[i].id == id)
+            return true;
+    return false;
+}
+
 static enum outcome look_kill_client(struct console *console, const struct survey *survey,
                                      struct pool_failure *failure)
 {
     uint64_t id = strtoull(console->statement.argument, NULL, 0);
 
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].client_count; j++)
-            if (survey->parts[i].clients[j].id == id) {
-                workers_kill_client(console->admin->host.process, id);
-                return OUTCOME_DONE;
-            }
+    for (unsigned i = 0; i < survey->part_count; i++) {
+        const struct survey_part *part = &survey->parts[i];
+
+        if (!peers_have(part->clients, part->client_count, id) &&
+            !peers_have(part->redis_clients, part->redis_client_count, id))
+            continue;
+        workers_kill_client(console->admin->host.process, id);
+        return OUTCOME_DONE;
+    }
     pool_failure_set(failure, "55000", "client not found");
     return OUTCOME_FAILED;
 }
 
-/* The id of SHOW CLIENTS; its ptr (0x...) is the same number. */
+/* The id of SHOW CLIENTS or REDIS_CLIENTS; its ptr (0x...) is the same number. */
 static enum outcome run_kill_client(struct console *console, const struct statement *statement,
                                     struct pool_failure *failure)
 {
@@ -243,7 +256,7 @@ static enum outcome run_kill_client(struct console *console, const struct statem
         pool_failure_set(failure, "22023", "invalid client pointer supplied");
         return OUTCOME_FAILED;
     }
-    console_wait(console, SURVEY_CLIENTS, look_kill_client);
+    console_wait(console, SURVEY_CLIENTS | SURVEY_REDIS_CLIENTS, look_kill_client);
     return OUTCOME_WAITS;
 }
 
@@ -258,18 +271,29 @@ static enum outcome run_reconnect(struct console *console, const struct statemen
     return OUTCOME_DONE;
 }
 
+/* True while one of them has a server that is to be closed. As with servers_gone(), of all only
+ * those count that are not kept for long. */
+static bool pools_closing(const struct survey_pool *pools, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pools[i].close_needed > 0 &&
+            (name[0] ? strcmp(pools[i].database, name) == 0 : !pools[i].apart))
+            return true;
+    return false;
+}
+
 static enum outcome look_closed(struct console *console, const struct survey *survey,
                                 struct pool_failure *failure)
 {
     const char *name = console->statement.argument;
 
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].pool_count; j++) {
-            const struct survey_pool *pool = &survey->parts[i].pools[j];
+    for (unsigned i = 0; i < survey->part_count; i++) {
+        const struct survey_part *part = &survey->parts[i];
 
-            if (pool->close_needed > 0 && (!name[0] || strcmp(pool->database, name) == 0))
-                return OUTCOME_WAITS;
-        }
+        if (pools_closing(part->pools, part->pool_count, name) ||
+            pools_closing(part->redis_pools, part->redis_pool_count, name))
+            return OUTCOME_WAITS;
+    }
     return OUTCOME_DONE;
 }
 

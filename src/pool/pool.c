@@ -6,6 +6,7 @@
 #include "pool_fit.h"
 #include "pool_share.h"
 #include "sluice/base/log.h"
+#include "sluice/pool/pools_orders.h"
 
 /* Logins under way at most in one part, however many wait. */
 #define LOGINS_MAX 16
@@ -111,11 +112,6 @@ struct server *pool_fresh_idle(struct pool *pool)
             return server;
     }
     return NULL;
-}
-
-static bool pool_stopped(const struct pool *pool)
-{
-    return pool->paused || pool->pools->paused;
 }
 
 static void pool_lease(struct pool *pool, struct server *server)

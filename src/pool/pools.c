@@ -320,20 +320,18 @@ void pools_close_idle(struct pools *pools)
         server_close(container_of(node, struct server, node), "the pool is paused or closing");
 }
 
-static bool pool_of_database(const struct pool *pool, const char *database)
+bool pool_is_named(const struct pool *pool, const char *name)
 {
-    if (pool->totals->variant & VARIANT_REDIS)
-        return false;
-    return !database || strcmp(pool->database_name, database) == 0;
+    return !name || strcmp(pool->database_name, name) == 0;
 }
 
-void pools_pause_database(struct pools *pools, const char *database, bool paused)
+void pools_pause_named(struct pools *pools, const char *name, bool paused)
 {
     struct pool *pool, *following;
 
     HASH_ITER(hh, pools->by_key, pool, following)
     {
-        if (!pool_of_database(pool, database))
+        if (!pool_is_named(pool, name))
             continue;
         pool->paused = paused;
         LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node, next)
@@ -343,22 +341,22 @@ void pools_pause_database(struct pools *pools, const char *database, bool paused
     }
 }
 
-void pools_reconnect(struct pools *pools, const char *database)
+void pools_reconnect(struct pools *pools, const char *name)
 {
     struct pool *pool, *following;
 
     HASH_ITER(hh, pools->by_key, pool, following)
-    if (pool_of_database(pool, database))
+    if (pool_is_named(pool, name))
         pool_replace_servers(pool);
 }
 
-void pools_kill(struct pools *pools, const char *database)
+void pools_kill(struct pools *pools, const char *name)
 {
     struct pool *pool, *following;
 
     HASH_ITER(hh, pools->by_key, pool, following)
     {
-        if (!pool_of_database(pool, database))
+        if (!pool_is_named(pool, name))
             continue;
         for (unsigned state = 0; state < SERVER_STATE_COUNT; state++)
             LIST_EACH_SAFE (&pool->servers[state], node, next)

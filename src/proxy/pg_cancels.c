@@ -10,12 +10,12 @@
 #include "sluice/auth/digest.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/proxy/console_client.h"
 #include "sluice/wire/pg.h"
 
 /* A process id: worker, slot, random bits; the highest is 0, since many take it for a number. */
 #define WORKER_BITS 6
 #define SLOT_BITS 20
-#define CONSOLE_INDEX ((1u << WORKER_BITS) - 1) /* as admin/console.c writes it */
 #define RANDOM_SHIFT (WORKER_BITS + SLOT_BITS)
 #define SLOTS_MAX (1u << SLOT_BITS)
 /* A secret, where there are peers: the number of the process is in its highest bits. */
@@ -247,8 +247,9 @@ void pg_cancels_request(struct pg_client *canceller, const uint8_t *bytes, size_
     }
     index = key.process_id & ((1u << WORKER_BITS) - 1);
     /* The console's keys have no number of a process. */
-    peer = index == CONSOLE_INDEX ? NULL : key_peer(worker->conf, &key, forwarded);
-    console = !peer && index >= process->registry.worker_count;
+    console = index == PG_CANCEL_CONSOLE && slot_of(key.process_id) == 0;
+    peer = console ? NULL : key_peer(worker->conf, &key, forwarded);
+    console |= !peer && index >= process->registry.worker_count;
     request = memory_new(sizeof(*request));
     request->origin = worker;
     request->canceller = canceller;

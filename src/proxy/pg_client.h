@@ -187,6 +187,9 @@ void pg_replies_run(struct pg_client *client);
 /* What an ErrorResponse says; true when the server ends with it. */
 bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length);
 
+/* RECONNECT, or new settings: closes clients whose session cannot go on (server_fast_close). */
+void pg_replies_close_replaced(struct worker *worker);
+
 /* Gives the server back when its client does not need it any more; true when it did. */
 bool pg_replies_end_lease(struct pg_client *client);
 

@@ -51,6 +51,27 @@ bool pg_replies_end_lease(struct pg_client *client)
     return true;
 }
 
+/* server_fast_close: the session ends with its server, which has been replaced. True: it is gone.
+ */
+static bool replies_close_replaced(struct pg_client *client)
+{
+    if (!client->server->base.close_needed || !client->worker->conf->server_fast_close ||
+        client->pool->settings.mode != POOL_MODE_SESSION || !replies_at_rest(client))
+        return false;
+    pg_client_close_failed(client, pg_error_row(PG_ERROR_REPLACED));
+    return true;
+}
+
+void pg_replies_close_replaced(struct worker *worker)
+{
+    LIST_EACH_SAFE (&worker->clients[CLIENTS_ACTIVE], node, next) {
+        struct pg_client *client = container_of(node, struct pg_client, node);
+
+        if (client->state == PG_CLIENT_ACTIVE && client->server)
+            replies_close_replaced(client);
+    }
+}
+
 bool pg_replies_failure(struct pool_failure *failure, const uint8_t *body, size_t length)
 {
     struct pg_error error;
@@ -416,7 +437,8 @@ void pg_replies_run(struct pg_client *client)
             client->worker->watch_due = false;
             pg_client_watch(client);
         }
-        if (client->state == PG_CLIENT_ACTIVE && pg_replies_end_lease(client))
+        if (client->state == PG_CLIENT_ACTIVE &&
+            (pg_replies_end_lease(client) || replies_close_replaced(client)))
             return;
         if (client->in_whole)
             stream_again(&client->stream);

@@ -112,6 +112,10 @@ static void welcome_arrive(struct pg_client *client)
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_POOLS));
         return;
     }
+    if (strcmp(database->name, "*") == 0 &&
+        !atomic_exchange(&client->pool->totals->database_usage->registered, true))
+        pg_client_log(client, LOG_LEVEL_INFO, "registered new auto-database: db=%s",
+                      login->database);
     pg_client_watch(client);
     pool_client_joined(client->pool);
     if (!welcome_count(client))

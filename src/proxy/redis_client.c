@@ -160,12 +160,12 @@ static void client_ready(struct stream *stream, unsigned what)
     }
 }
 
-/* Tells a client that there are too many, or that its line is gone. */
+/* Tells a client that it is not let in. */
 static void client_turn_away(struct redis_client *client, enum resp_error error)
 {
     redis_client_answer_error(client, error, NULL, NULL);
     stream_flush(&client->stream);
-    redis_client_close(client, "too many clients");
+    redis_client_close(client, resp_error_text(error));
 }
 
 void redis_client_new(struct worker *worker, int fd, const struct address *from, const char *line)
@@ -193,6 +193,10 @@ void redis_client_new(struct worker *worker, int fd, const struct address *from,
     redis_client_set_pool(client,
                           redis_pool_get(&worker->pools, line, redis_line_user(redis),
                                          redis_pool_variant((uint32_t)redis->db, 2, false, false)));
+    if (atomic_load(&client->pool->totals->database_usage->disabled)) {
+        client_turn_away(client, RESP_ERROR_DISABLED);
+        return;
+    }
     limit = &client->pool->totals->database_usage->clients;
     atomic_store(&limit->max, redis->max_clients);
     if (!limit_take(limit)) {

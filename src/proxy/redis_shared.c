@@ -9,6 +9,7 @@
 #include "redis_client.h"
 #include "redis_shared.h"
 #include "sluice/base/memory.h"
+#include "sluice/pool/pools_orders.h"
 
 /* Commands gathered, or on their way, beyond which clients have to wait. */
 #define UNSENT_BYTES_MAX (1024u * 1024u)
@@ -293,7 +294,7 @@ static void shared_flush(struct task *task)
     struct redis_server *redis = shared->server;
     uint64_t timeout_us = shared->pool->settings.query_timeout_us;
 
-    if (redis && (redis->retiring || redis->base.close_needed)) {
+    if (redis && (redis->retiring || redis->base.close_needed || pool_stopped(shared->pool))) {
         redis_shared_detach(shared);
         if (redis->owed.length == 0)
             redis_shared_end(redis);
@@ -372,6 +373,34 @@ enum redis_verdict redis_shared_push_wait(struct redis_client *client, struct re
     stream_write(&redis->base.stream, input->bytes, input->length);
     redis->retiring = redis->waiting = true;
     return REDIS_VERDICT_DONE;
+}
+
+static void shared_abandon(struct pool *pool)
+{
+    static const struct pool_failure nobody = {.sqlstate = "REDIS", .message = "ERR abandoned"};
+    struct redis_shared *shared = pool->shared;
+
+    if (!shared)
+        return; /* nobody has used it */
+    pool_unwait(pool, &shared->waiter);
+    shared_fail_unsent(shared, &nobody);
+    if (shared->server)
+        redis_shared_detach(shared);
+    LIST_EACH_SAFE (&pool->servers[SERVER_SHARED], node, next) {
+        struct server *server = container_of(node, struct server, node);
+
+        server->holder = NULL;
+        server_close(server, "its clients have gone");
+    }
+}
+
+void redis_shared_abandon(struct pools *pools, const char *name)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    if (pool->kind == &redis_server_kind && pool_is_named(pool, name))
+        shared_abandon(pool);
 }
 
 static void shared_free(struct pool *pool)

@@ -51,6 +51,10 @@ void redis_shared_resume_stalled(struct redis_shared *shared);
 /* The present server takes no new commands. */
 void redis_shared_detach(struct redis_shared *shared);
 
+/* When the pools of this name (NULL: all) have no clients left: nobody waits for anything, and what
+ * shared servers still owe is nobody's. */
+void redis_shared_abandon(struct pools *pools, const char *name);
+
 /* A server that owes nothing: idle from now on. */
 void redis_shared_end(struct redis_server *redis);
 

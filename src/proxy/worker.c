@@ -10,9 +10,11 @@
 #include "pg_client.h"
 #include "pg_peers.h"
 #include "redis_client.h"
+#include "redis_shared.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/net/helper.h"
+#include "sluice/pool/pools_orders.h"
 #include "statement_stats.h"
 
 struct accepted {
@@ -185,6 +187,7 @@ static size_t worker_close(struct worker *worker)
     worker->draining = false;
     mails = mailbox_drain(&worker->mailbox);
     worker_close_clients(worker);
+    redis_shared_abandon(&worker->pools, NULL);
     pg_peers_end(worker);
     pools_close(&worker->pools);
     pg_cancels_end(&worker->pools);
@@ -239,6 +242,7 @@ static void configure_delivered(struct mail *mail, void *receiver)
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
         LIST_EACH_SAFE (&worker->clients[kind], node, next)
             pg_client_watch(container_of(node, struct pg_client, node));
+    pg_replies_close_replaced(worker);
     conf_drop(before);
     tls_drop(tls_before);
     free(order);

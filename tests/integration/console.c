@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/client.h"
+#include "harness/console.h"
 #include "harness/postgres.h"
 #include "harness/process.h"
 #include "harness/sluice.h"
@@ -13,56 +14,19 @@
 
 static struct sluice sluice;
 
-#define USERS "admin_users = user1\nstats_users = user2\n"
-
-static PGconn *start_with(const char *settings)
-{
-    sluice_start(&sluice, .settings = text(USERS "%s", settings));
-    return sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
-}
-
 static PGconn *start(void)
 {
-    return start_with("pool_mode = transaction\n");
+    return console_start(&sluice, "pool_mode = transaction\n");
 }
 
 static void end(PGconn *console)
 {
-    PQfinish(console);
-    sluice_stop(&sluice);
-}
-
-/* The value in the column of the row whose first column is `key`; fails the test without one. */
-static char *cell(PGconn *console, const char *sql, const char *key, const char *column)
-{
-    PGresult *result = PQexec(console, sql);
-    char *found = NULL;
-
-    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(console));
-    ck_assert_msg(PQfnumber(result, column) >= 0, "%s has no column %s", sql, column);
-    for (int row = 0; row < PQntuples(result) && !found; row++)
-        if (strcmp(PQgetvalue(result, row, 0), key) == 0)
-            found = text("%s", PQgetvalue(result, row, PQfnumber(result, column)));
-    PQclear(result);
-    ck_assert_msg(found != NULL, "%s has no row %s", sql, key);
-    return found;
+    console_end(console, &sluice);
 }
 
 static char *pool_cell(PGconn *console, const char *column)
 {
-    return cell(console, "SHOW POOLS", "p", column);
-}
-
-static int row_count(PGconn *console, const char *sql)
-{
-    PGresult *result = PQexec(console, sql);
-    int rows = PQntuples(result);
-
-    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(console));
-    PQclear(result);
-    return rows;
+    return console_cell(console, "SHOW POOLS", "p", column);
 }
 
 /* --- who may --- */
@@ -79,7 +43,7 @@ END_TEST
 
 START_TEST(the_console_asks_for_the_password)
 {
-    sluice_start(&sluice, .settings = USERS "auth_type = scram-sha-256\n");
+    sluice_start(&sluice, .settings = CONSOLE_USERS "auth_type = scram-sha-256\n");
     PQfinish(sluice_connect(&sluice, "user=user1 dbname=pgbouncer"));
     ck_assert_ptr_nonnull(
         strstr(sluice_refusal(&sluice, "user=user1 dbname=pgbouncer password=x"), "28P01"));
@@ -99,7 +63,7 @@ START_TEST(stats_users_look_and_do_nothing)
     };
 
     looker = sluice_connect(&sluice, "user=user2 dbname=pgbouncer");
-    ck_assert_int_gt(row_count(looker, "SHOW CONFIG"), 50);
+    ck_assert_int_gt(console_rows(looker, "SHOW CONFIG"), 50);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         ck_assert_str_eq(sql_error(looker, commands[i]), "42501 admin access needed");
     PQfinish(looker);
@@ -111,7 +75,7 @@ START_TEST(the_same_user_needs_no_password_on_the_unix_socket)
 {
     struct client client;
 
-    sluice_start(&sluice, .settings = USERS "auth_type = scram-sha-256\n");
+    sluice_start(&sluice, .settings = CONSOLE_USERS "auth_type = scram-sha-256\n");
     client_open_to(&client, sluice.directory, sluice.port);
     client_send(&client, put_startup(put_new(), PROTOCOL_3_0, "user", "pgbouncer", "database",
                                      "pgbouncer", NULL));
@@ -129,12 +93,13 @@ START_TEST(the_console_is_there_when_no_client_is_let_in)
 {
     PGconn *client, *console;
 
-    sluice_start(&sluice, .settings = USERS "max_client_conn = 1\n");
+    sluice_start(&sluice, .settings = CONSOLE_USERS "max_client_conn = 1\n");
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     ck_assert_ptr_nonnull(
         strstr(sluice_refusal(&sluice, "user=user1 dbname=p"), "max_client_conn"));
     console = sluice_connect(&sluice, "user=user1 dbname=sluice");
-    ck_assert_str_eq(cell(console, "SHOW DATABASES", "p", "current_client_connections"), "1");
+    ck_assert_str_eq(console_cell(console, "SHOW DATABASES", "p", "current_client_connections"),
+                     "1");
     PQfinish(client);
     end(console);
 }
@@ -235,7 +200,7 @@ END_TEST
 
 START_TEST(pools_count_clients_and_servers)
 {
-    PGconn *console = start_with("pool_mode = transaction\ndefault_pool_size = 1\n");
+    PGconn *console = console_start(&sluice, "pool_mode = transaction\ndefault_pool_size = 1\n");
     PGconn *busy = sluice_connect(&sluice, "user=user1 dbname=p");
     PGconn *waiting = sluice_connect(&sluice, "user=user1 dbname=p");
 
@@ -251,9 +216,9 @@ START_TEST(pools_count_clients_and_servers)
     PQclear(PQgetResult(waiting));
     await(strcmp(pool_cell(console, "sv_idle"), "1") == 0, 20);
     ck_assert_str_eq(pool_cell(console, "cl_active"), "2");
-    ck_assert_str_eq(cell(console, "SHOW POOLS", "pgbouncer", "cl_active"), "1");
-    ck_assert_str_eq(cell(console, "SHOW LISTS", "used_clients", "items"), "3");
-    ck_assert_str_eq(cell(console, "SHOW LISTS", "used_servers", "items"), "1");
+    ck_assert_str_eq(console_cell(console, "SHOW POOLS", "pgbouncer", "cl_active"), "1");
+    ck_assert_str_eq(console_cell(console, "SHOW LISTS", "used_clients", "items"), "3");
+    ck_assert_str_eq(console_cell(console, "SHOW LISTS", "used_servers", "items"), "1");
     PQfinish(busy);
     PQfinish(waiting);
     end(console);
@@ -290,15 +255,15 @@ END_TEST
 
 START_TEST(stats_count_queries)
 {
-    PGconn *console = start_with("stats_period = 1\n");
+    PGconn *console = console_start(&sluice, "stats_period = 1\n");
     PGconn *client = sluice_connect(&sluice, "user=user1 dbname=p");
     PGresult *result;
 
     for (int i = 0; i < 5; i++)
         sql_do(client, "SELECT 1");
-    ck_assert_str_eq(cell(console, "SHOW STATS", "p", "total_query_count"), "5");
-    ck_assert_str_eq(cell(console, "SHOW STATS_TOTALS", "p", "client_login_count"), "1");
-    await(atol(cell(console, "SHOW STATS_AVERAGES", "p", "bytes_sent")) > 0, 20);
+    ck_assert_str_eq(console_cell(console, "SHOW STATS", "p", "total_query_count"), "5");
+    ck_assert_str_eq(console_cell(console, "SHOW STATS_TOTALS", "p", "client_login_count"), "1");
+    await(atol(console_cell(console, "SHOW STATS_AVERAGES", "p", "bytes_sent")) > 0, 20);
     /* Binary: a numeric of one digit. */
     result = PQexecParams(console, "SHOW STATS", 0, NULL, NULL, NULL, NULL, 1);
     ck_assert_str_eq(PQgetvalue(result, 0, 0), "p");
@@ -307,6 +272,24 @@ START_TEST(stats_count_queries)
     PQclear(result);
     PQfinish(client);
     end(console);
+}
+END_TEST
+
+START_TEST(an_auto_database_is_logged_once)
+{
+    struct postgres *postgres = postgres_shared();
+    PGconn *clients[3];
+
+    sluice_start(&sluice, .databases = text("* = host=127.0.0.1 port=%u\n", postgres->port));
+    for (int i = 0; i < 3; i++)
+        clients[i] =
+            sluice_connect(&sluice, text("user=user%d dbname=%s", i + 1, postgres->database));
+    ck_assert_uint_eq(
+        sluice_log_count(&sluice, text("registered new auto-database: db=%s", postgres->database)),
+        1);
+    for (int i = 0; i < 3; i++)
+        PQfinish(clients[i]);
+    sluice_stop(&sluice);
 }
 END_TEST
 
@@ -344,7 +327,7 @@ START_TEST(mistakes_are_told_and_the_console_goes_on)
     ck_assert_str_eq(sql_error(console, "SET nonsense = 1"), "22023 SET failed");
     ck_assert_str_eq(sql_error(console, "SHOW \"clients"),
                      "42601 invalid command 'SHOW \"clients', use SHOW HELP;");
-    ck_assert_int_eq(row_count(console, "  /* one */ select VERSION ; -- two"), 1);
+    ck_assert_int_eq(console_rows(console, "  /* one */ select VERSION ; -- two"), 1);
     ck_assert_str_eq(sql_value(console, "SHOW transaction isolation level"), "read committed");
     end(console);
 }
@@ -440,7 +423,7 @@ START_TEST(top_reads_the_console_of_the_settings)
     PGconn *client;
     char *output;
 
-    sluice_start(&sluice, .settings = text(USERS "pool_mode = transaction\n"));
+    sluice_start(&sluice, .settings = text(CONSOLE_USERS "pool_mode = transaction\n"));
     client = sluice_connect(&sluice, "user=user1 dbname=p");
     sql_do(client, "SELECT 1");
     ck_assert_int_eq(sluice_run((char *[]){text("--top"), sluice.ini, NULL}, &output), 0);
@@ -464,6 +447,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, pools_count_clients_and_servers);
     suite_add(suite, SUITE_OURS, 20, clients_and_servers_name_each_other);
     suite_add(suite, SUITE_OURS, 20, stats_count_queries);
+    suite_add(suite, SUITE_OURS, 20, an_auto_database_is_logged_once);
     suite_add(suite, SUITE_OURS, 20, help_is_a_notice);
     suite_add(suite, SUITE_OURS, 20, mistakes_are_told_and_the_console_goes_on);
     suite_add(suite, SUITE_OURS, 20, a_pipeline_is_answered_in_order);

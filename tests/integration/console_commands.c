@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/client.h"
+#include "harness/console.h"
 #include "harness/postgres.h"
 #include "harness/process.h"
 #include "harness/sluice.h"
@@ -11,45 +12,19 @@
 
 static struct sluice sluice;
 
-#define USERS "admin_users = user1\nstats_users = user2\n"
-
-static PGconn *start_with(const char *settings)
-{
-    sluice_start(&sluice, .settings = text(USERS "%s", settings));
-    return sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
-}
-
 static PGconn *start(void)
 {
-    return start_with("pool_mode = transaction\n");
+    return console_start(&sluice, "pool_mode = transaction\n");
 }
 
 static void end(PGconn *console)
 {
-    PQfinish(console);
-    sluice_stop(&sluice);
-}
-
-/* The value in the column of the row whose first column is `key`; fails the test without one. */
-static char *cell(PGconn *console, const char *sql, const char *key, const char *column)
-{
-    PGresult *result = PQexec(console, sql);
-    char *found = NULL;
-
-    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql,
-                  PQerrorMessage(console));
-    ck_assert_msg(PQfnumber(result, column) >= 0, "%s has no column %s", sql, column);
-    for (int row = 0; row < PQntuples(result) && !found; row++)
-        if (strcmp(PQgetvalue(result, row, 0), key) == 0)
-            found = text("%s", PQgetvalue(result, row, PQfnumber(result, column)));
-    PQclear(result);
-    ck_assert_msg(found != NULL, "%s has no row %s", sql, key);
-    return found;
+    console_end(console, &sluice);
 }
 
 static char *pool_cell(PGconn *console, const char *column)
 {
-    return cell(console, "SHOW POOLS", "p", column);
+    return console_cell(console, "SHOW POOLS", "p", column);
 }
 
 /* As psql -c: what a user without a connection of his own may do. */
@@ -65,11 +40,12 @@ START_TEST(set_changes_a_setting)
 {
     PGconn *console = start();
 
-    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "20");
+    ck_assert_str_eq(console_cell(console, "SHOW CONFIG", "default_pool_size", "value"), "20");
     sql_do(console, "SET default_pool_size = 7");
-    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "7");
+    ck_assert_str_eq(console_cell(console, "SHOW CONFIG", "default_pool_size", "value"), "7");
     sql_do(console, "SET server_check_query TO 'select ''one'''");
-    ck_assert_str_eq(cell(console, "SHOW CONFIG", "server_check_query", "value"), "select 'one'");
+    ck_assert_str_eq(console_cell(console, "SHOW CONFIG", "server_check_query", "value"),
+                     "select 'one'");
     ck_assert_str_eq(sql_error(console, "SET listen_port = 1"), "22023 SET failed");
     sql_do(console, "SET application_name = 'me'");
     end(console);
@@ -80,10 +56,10 @@ START_TEST(reload_reads_the_file_again)
 {
     PGconn *console = start();
 
-    sluice_rewrite(&sluice, .settings = USERS "default_pool_size = 9\n");
+    sluice_rewrite(&sluice, .settings = CONSOLE_USERS "default_pool_size = 9\n");
     sql_do(console, "RELOAD");
-    ck_assert_str_eq(cell(console, "SHOW CONFIG", "default_pool_size", "value"), "9");
-    sluice_rewrite(&sluice, .settings = USERS "default_pool_size = x\n");
+    ck_assert_str_eq(console_cell(console, "SHOW CONFIG", "default_pool_size", "value"), "9");
+    sluice_rewrite(&sluice, .settings = CONSOLE_USERS "default_pool_size = x\n");
     ck_assert_str_eq(sql_error(console, "RELOAD"),
                      "F0000 RELOAD failed, see logs for additional details");
     end(console);
@@ -110,8 +86,8 @@ START_TEST(pause_waits_for_transactions_and_resume_goes_on)
     ck_assert_int_eq(postgres_backends(sluice.postgres, "true"), 0);
     ck_assert_int_eq(PQsendQuery(later, "SELECT 1"), 1);
     await(strcmp(pool_cell(console, "cl_waiting"), "1") == 0, 20);
-    ck_assert_str_eq(cell(console, "SHOW STATE", "paused", "value"), _i ? "no" : "yes");
-    ck_assert_str_eq(cell(console, "SHOW DATABASES", "p", "paused"), _i ? "1" : "0");
+    ck_assert_str_eq(console_cell(console, "SHOW STATE", "paused", "value"), _i ? "no" : "yes");
+    ck_assert_str_eq(console_cell(console, "SHOW DATABASES", "p", "paused"), _i ? "1" : "0");
     sql_do(console, text("RESUME%s", database));
     ck_assert_int_eq(PQresultStatus(PQgetResult(later)), PGRES_TUPLES_OK);
     PQfinish(busy);
@@ -158,7 +134,7 @@ START_TEST(pause_of_one_database_leaves_the_others)
 {
     PGconn *console, *client;
 
-    sluice_start(&sluice, .databases = "p = {server}\nq = {server}\n", .settings = USERS);
+    sluice_start(&sluice, .databases = "p = {server}\nq = {server}\n", .settings = CONSOLE_USERS);
     console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
     sql_do(console, "PAUSE p"); /* before it has a pool */
     client = sluice_connect(&sluice, "user=user1 dbname=q");
@@ -183,7 +159,7 @@ START_TEST(disable_refuses_new_clients_only)
     sql_do(client, "SELECT 1");
     ck_assert_str_eq(sluice_refusal(&sluice, "user=user1 dbname=p"),
                      "55000: database \"p\" is disabled");
-    ck_assert_str_eq(cell(console, "SHOW DATABASES", "p", "disabled"), "1");
+    ck_assert_str_eq(console_cell(console, "SHOW DATABASES", "p", "disabled"), "1");
     sql_do(console, "ENABLE p");
     PQfinish(sluice_connect(&sluice, "user=user1 dbname=p"));
     PQfinish(client);
@@ -253,13 +229,100 @@ START_TEST(reconnect_and_wait_close_replace_servers)
 }
 END_TEST
 
+/* _i: by RECONNECT, or by a reload that changes the database's line. */
+START_TEST(server_fast_close_ends_sessions_between_transactions)
+{
+    static const char settings[] = "pool_mode = session\nserver_fast_close = 1\n";
+    static const char told[] = "E(57P01 database configuration changed)";
+    PGconn *console = console_start(&sluice, settings);
+    struct client idle, busy;
+
+    client_login(&idle, &sluice, "user1", "p");
+    client_login(&busy, &sluice, "user1", "p");
+    client_query(&idle, "SELECT 1");
+    client_query(&busy, "BEGIN");
+    if (_i) {
+        sluice_rewrite(&sluice, .settings = text(CONSOLE_USERS "%s", settings),
+                       .databases = "p = {server} timezone=UTC\n");
+        sql_do(console, "RELOAD");
+    } else {
+        sql_do(console, "RECONNECT");
+    }
+    ck_assert_str_eq(client_message(&idle), told);
+    ck_assert_str_eq(client_message(&idle), "EOF");
+    ck_assert_str_eq(client_query(&busy, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(T)");
+    ck_assert_str_eq(client_query(&busy, "COMMIT"), "C(COMMIT) Z(I)");
+    ck_assert_str_eq(client_message(&busy), told);
+    postgres_await_backends(sluice.postgres, 0, "true");
+    client_close(&idle);
+    client_close(&busy);
+    end(console);
+}
+END_TEST
+
+START_TEST(without_server_fast_close_sessions_go_on)
+{
+    PGconn *console = console_start(&sluice, "pool_mode = session\n");
+    PGconn *client = sluice_connect(&sluice, "user=user1 dbname=p");
+    char *before = sql_value(client, "SELECT pg_backend_pid()");
+
+    sql_do(console, "RECONNECT");
+    ck_assert_str_eq(sql_value(client, "SELECT pg_backend_pid()"), before);
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
+/* The console's keys begin with the number of the last worker that there can be. */
+START_TEST(cancel_requests_find_their_way_with_as_many_workers_as_can_be)
+{
+    PGconn *console = console_start(&sluice, "workers = 64\ndefault_pool_size = 256\n");
+    PGconn *clients[128];
+    PGcancel *cancel = PQgetCancel(console);
+    PGresult *result;
+    char error[256];
+    size_t found = 0;
+
+    for (size_t i = 0; i < 128; i++)
+        clients[i] = sluice_connect(&sluice, "user=user1 dbname=p");
+    sql_do(clients[0], "BEGIN");
+    ck_assert_int_eq(PQsendQuery(console, "PAUSE"), 1);
+    sluice_await_log(&sluice, "PAUSE command issued");
+    ck_assert_msg(PQcancel(cancel, error, sizeof(error)) == 1, "%s", error);
+    result = PQgetResult(console);
+    ck_assert_str_eq(PQresultErrorMessage(result),
+                     "ERROR:  canceling statement due to user request\n");
+    PQclear(result);
+    PQfreeCancel(cancel);
+    sql_do(clients[0], "COMMIT");
+    /* One of the last worker's. */
+    for (size_t i = 0; i < 128; i++) {
+        if ((PQbackendPID(clients[i]) & 63) != 63 || found++ > 0)
+            continue;
+        ck_assert_int_eq(PQsendQuery(clients[i], SQL_SLEEP), 1);
+        await(postgres_backends(sluice.postgres, "query LIKE '%pg_sleep%'") == 1, 20);
+        cancel = PQgetCancel(clients[i]);
+        ck_assert_msg(PQcancel(cancel, error, sizeof(error)) == 1, "%s", error);
+        result = PQgetResult(clients[i]);
+        ck_assert_ptr_nonnull(strstr(PQresultErrorMessage(result), "canceling statement"));
+        PQclear(result);
+        PQfreeCancel(cancel);
+    }
+    ck_assert_uint_gt(found, 0);
+    for (size_t i = 0; i < 128; i++)
+        PQfinish(clients[i]);
+    PQfinish(console);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(suspend_ends_with_its_console)
 {
     PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
 
     sql_do(client, "SELECT 1");
     sql_do(console, "SUSPEND");
-    ck_assert_str_eq(cell(console, "SHOW STATE", "suspended", "value"), "yes");
+    ck_assert_str_eq(console_cell(console, "SHOW STATE", "suspended", "value"), "yes");
     ck_assert_int_eq(PQsendQuery(client, "SELECT 1"), 1);
     await(strcmp(pool_cell(console, "cl_waiting"), "1") == 0, 20);
     PQfinish(console);
@@ -272,7 +335,7 @@ END_TEST
 
 START_TEST(suspend_gives_up_after_its_timeout)
 {
-    PGconn *console = start_with("suspend_timeout = 0.2\npool_mode = transaction\n");
+    PGconn *console = console_start(&sluice, "suspend_timeout = 0.2\npool_mode = transaction\n");
     PGconn *client = sluice_connect(&sluice, "user=user1 dbname=p");
 
     sql_do(client, "BEGIN");
@@ -327,7 +390,7 @@ START_TEST(a_console_may_leave_while_it_waits)
     PQfinish(console);
     sql_do(client, "COMMIT");
     console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
-    ck_assert_str_eq(cell(console, "SHOW STATE", "paused", "value"), "yes");
+    ck_assert_str_eq(console_cell(console, "SHOW STATE", "paused", "value"), "yes");
     sql_do(console, "RESUME");
     sql_do(client, "SELECT 1");
     PQfinish(client);
@@ -348,6 +411,9 @@ int main(void)
     suite_add_loop(suite, SUITE_OURS, 20, kill_drops_clients_and_servers_until_resume, 2);
     suite_add(suite, SUITE_OURS, 20, kill_client_closes_one_client);
     suite_add(suite, SUITE_OURS, 20, reconnect_and_wait_close_replace_servers);
+    suite_add_loop(suite, SUITE_OURS, 20, server_fast_close_ends_sessions_between_transactions, 2);
+    suite_add(suite, SUITE_OURS, 20, without_server_fast_close_sessions_go_on);
+    suite_add(suite, SUITE_OURS, 60, cancel_requests_find_their_way_with_as_many_workers_as_can_be);
     suite_add(suite, SUITE_OURS, 20, suspend_ends_with_its_console);
     suite_add(suite, SUITE_OURS, 20, suspend_gives_up_after_its_timeout);
     suite_add(suite, SUITE_OURS, 20, shutdown_ends_it_at_once);

@@ -95,7 +95,7 @@ struct pool {
         struct pg_lookups *lookups;
     };
     void (*shared_free)(struct pool *pool);
-    char *password;            /* Redis: that the last client proved; logs us in */
+    char *password;      /* Redis: that the last client proved; logs us in */
     struct reach *probe; /* under way, or NULL */
     struct counters counters;
     struct latencies latencies;
@@ -119,10 +119,6 @@ void pools_configure(struct pools *pools, const struct conf *conf, const struct 
 
 /* Any thread: has the worker look again at who waits and what is idle in all its parts. */
 void pools_nudge(struct pools *pools);
-
-/* PAUSE, RESUME and shutting down. */
-void pools_pause(struct pools *pools, bool paused);
-void pools_close_idle(struct pools *pools);
 
 /* Servers that a client uses or that still have something to finish. */
 size_t pools_busy(const struct pools *pools);

@@ -41,8 +41,9 @@ struct usage {
     /* Redis: CLIENT PAUSE, for all workers. */
     _Atomic uint64_t paused_until_us;
     _Atomic bool paused_all;
-    /* Of a database: what the console said; read when a part is made and when a client logs in. */
+    /* What the console said; read when a part is made and when a client logs in. */
     _Atomic bool paused, disabled;
+    _Atomic bool registered;        /* a client has asked for it, which only the line `*` lets be */
     struct counters_values retired; /* counters of its parts that are gone; under the mutex */
 };
 

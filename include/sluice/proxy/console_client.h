@@ -5,6 +5,11 @@
 
 #include "sluice/proxy/worker.h"
 
+/* The low 26 bits of the process id in its cancel key: the number of a worker that there may be,
+ * and a slot that no client there has (pg_cancels.c). */
+#define PG_CANCEL_CONSOLE 63u
+#define PG_CANCEL_CONSOLE_SHIFT 26
+
 struct console_client {
     struct mail mail;
     struct process *process;

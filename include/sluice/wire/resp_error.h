@@ -66,6 +66,7 @@
     X(SERVER_DOWN, "ERR server connection failed: %s")                                             \
     X(SERVER_LOST, "ERR server connection lost, whether this command took effect is unknown")      \
     X(SERVER_GARBLED, "ERR server connection closed: its reply was not understood")                \
+    X(DISABLED, "ERR the pool is disabled")                                                        \
     X(SHUTDOWN, "ERR the pooler is shutting down")
 
 enum resp_error {
