@@ -12,6 +12,8 @@ struct prepared_entry {
     uint32_t serial;  /* of the change that is not answered yet; 0 = none */
     uint32_t stretch; /* in which that was sent */
     bool sure;
+    struct pg_description description; /* while it is sure */
+    uint64_t described_us;
 };
 
 void prepared_init(struct prepared *prepared)
@@ -94,6 +96,7 @@ uint32_t prepared_parse(struct prepared *prepared, const uint8_t key[STATEMENT_K
         list_remove(&prepared->by_use, &entry->node);
     list_push_front(&prepared->by_use, &entry->node);
     entry->sure = false;
+    entry->description = (struct pg_description){0};
     entry->stretch = stretch;
     entry->serial = next_serial(prepared);
     return entry->serial;
@@ -141,6 +144,27 @@ void prepared_settle(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_
         entry->sure = true;
         entry->serial = 0;
     }
+}
+
+void prepared_describe(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_BYTES],
+                       struct pg_description description, uint64_t now_us)
+{
+    struct prepared_entry *entry = entry_find(prepared, key);
+
+    if (!entry || !entry->sure)
+        return;
+    entry->description = description;
+    entry->described_us = now_us;
+}
+
+struct pg_description prepared_description(const struct prepared *prepared,
+                                           const uint8_t key[STATEMENT_KEY_BYTES],
+                                           uint64_t *described_us)
+{
+    const struct prepared_entry *entry = entry_find(prepared, key);
+
+    *described_us = entry && entry->sure ? entry->described_us : 0;
+    return entry && entry->sure ? entry->description : (struct pg_description){0};
 }
 
 void prepared_doubt(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_BYTES])

@@ -193,6 +193,11 @@ static void batch_gather(struct pg_batch *batch)
     while (batch->count < lookup->size_now && list_contains_any(&lookup->keys)) {
         struct pg_key *key = container_of(list_first(&lookup->keys), struct pg_key, node);
 
+        if (!key_agrees(key)) {
+            list_remove(&lookup->keys, &key->node);
+            key_ask_alone(key);
+            continue;
+        }
         bytes += 5 * (size_t)lookup->shape->params + 2 * (size_t)key->values_bytes;
         if (bytes > KEYS_BYTES_MAX || stream_pending(&key->client->stream) > 0)
             return;

@@ -22,6 +22,7 @@ static void key_begin(const struct pg_key *key)
     const struct pg_shape *shape = key->lookup->shape;
     struct stream *stream = &key->client->stream;
 
+    key_told(key);
     if (key->tells & KEY_TELLS_PARSED)
         stream_queue(stream, parsed, sizeof(parsed));
     if (key->tells & KEY_TELLS_STATEMENT) {

@@ -130,6 +130,27 @@ void key_release(struct pg_key *key)
     list_push_front(&lookups->spare_keys, &key->node);
 }
 
+bool key_agrees(const struct pg_key *key)
+{
+    struct pg_description told = key->named ? key->named->told : (struct pg_description){0};
+
+    if (key->tells & KEY_TELLS_STATEMENT || (key->tells & KEY_TELLS_COLUMNS && !told.params))
+        return true;
+    return pg_description_agrees(told, key->lookup->shape->description);
+}
+
+void key_told(const struct pg_key *key)
+{
+    struct pg_description description = key->lookup->shape->description;
+
+    if (!key->named)
+        return;
+    if (key->tells & (KEY_TELLS_STATEMENT | KEY_TELLS_COLUMNS))
+        key->named->told.columns = description.columns;
+    if (key->tells & KEY_TELLS_STATEMENT)
+        key->named->told.params = description.params;
+}
+
 void key_ask_alone(struct pg_key *key)
 {
     struct pg_client *client = key->client;
@@ -503,17 +524,17 @@ static bool request_read(struct pg_client *client, struct lookup_request *reques
     return lookup_forms_read(lookups->forms, request, bytes, length);
 }
 
-/* The statement that the request names; false: the client has none of this name. */
-static bool request_name(struct pg_client *client, struct lookup_request *request)
+/* The statement that the request names; NULL: the client has none of this name. */
+static struct named *request_name(struct pg_client *client, struct lookup_request *request)
 {
     struct named *named = client->statements ? named_find(client->statements, request->name) : NULL;
 
     if (!named || !named->statement)
-        return false;
+        return NULL;
     named_used(client->statements, named);
     request->statement = named->statement->body;
     request->statement_bytes = named->statement->body_bytes;
-    return true;
+    return named;
 }
 
 /* Where the client's `in` will have what the key needs of its Bind. */
@@ -539,13 +560,14 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
     struct lookup_request request;
     struct pg_lookup *lookup;
     struct pg_key *key;
+    struct named *named = NULL;
     bool parses;
 
     if (settings->batch_lookups == BATCH_LOOKUPS_OFF || settings->mode == POOL_MODE_SESSION ||
         !request_read(client, &request, bytes, length))
         return false;
     parses = request.statement != NULL;
-    if (!parses && !request_name(client, &request))
+    if (!parses && !(named = request_name(client, &request)))
         return false;
     lookup = lookups_find(lookups_need(client), client, &request);
     if (!lookup || request.params != lookup->statement->params ||
@@ -553,6 +575,7 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
         lookup_goes_alone(lookup))
         return false;
     key = key_new(lookup, client);
+    key->named = named;
     if (request.simple)
         buffer_append(&key->values, &client->worker->loop.buffers, request.values,
                       request.values_bytes);

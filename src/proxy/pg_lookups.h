@@ -13,6 +13,7 @@
 #include "pg_client.h"
 #include "sluice/batch/lookup.h"
 
+struct named;
 struct pg_batch;
 struct pg_lookups;
 
@@ -35,8 +36,9 @@ struct pg_key {
     struct buffer values;   /* of a Query, as a Bind would have them */
     uint32_t values_bytes;
     uint32_t request_bytes;
-    uint32_t bind;   /* where the body of Bind begins in `in`; 0: it is a Query */
-    uint32_t cursor; /* while a batch is written: bytes of values that are */
+    uint32_t bind;       /* where the body of Bind begins in `in`; 0: it is a Query */
+    struct named *named; /* the client's statement; NULL: an unnamed one */
+    uint32_t cursor;     /* while a batch is written: bytes of values that are */
     uint8_t tells;
 };
 
@@ -51,8 +53,9 @@ struct pg_shape {
     size_t columns_bytes;
     uint8_t *result; /* RowDescription as of a portal, with the formats that are asked for */
     unsigned column_count;
-    char *text;       /* of the batched statement */
-    uint8_t *batched; /* RowDescription of a batch's portal; NULL: not known yet */
+    char *text;                        /* of the batched statement */
+    struct pg_description description; /* of the client's statement */
+    uint8_t *batched;                  /* RowDescription of a batch's portal; NULL: not known yet */
     size_t batched_bytes;
 };
 
@@ -157,6 +160,11 @@ void lookup_reshape(struct pg_lookup *lookup, struct pg_shape *shape);
 /* A key of a batch that is over: back among the unsent ones, in front; or the ordinary way. */
 void key_ask_again(struct pg_key *key);
 void key_ask_alone(struct pg_key *key);
+
+/* True when the lookup's answer is what the client was told of its statement, or it is told now
+ * (pg_described.h). key_told: it has been. */
+bool key_agrees(const struct pg_key *key);
+void key_told(const struct pg_key *key);
 
 /* Has the client no key any more. */
 void key_release(struct pg_key *key);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg_described.h"
 #include "pg_repeat.h"
 #include "sluice/base/memory.h"
 
@@ -46,6 +47,7 @@ static void named_set(struct pg_statements *statements, struct named *named,
     statements->bytes -= named_cost(named->statement);
     statements->bytes += named_cost(statement);
     named->statement = statement;
+    named->told = (struct pg_description){0};
 }
 
 struct named *named_add(struct pg_statements *statements, const char *name)
@@ -65,6 +67,8 @@ void named_forget(struct pg_client *client, struct named *named)
 
     statements->bytes -= named_cost(named->statement);
     HASH_DEL(statements->by_name, named);
+    if (statements->bound == named)
+        statements->bound = NULL;
     list_remove(&statements->by_use, &named->node);
     statement_drop(&client->worker->statements, named->statement);
     free(named);
@@ -102,6 +106,22 @@ void named_forget_all(struct pg_client *client)
     }
 }
 
+enum prepared_state statement_state(struct pg_client *client, const struct pg_statement *statement)
+{
+    struct prepared *prepared = &client->server->prepared;
+    enum prepared_state state =
+        prepared_look(prepared, statement->key, client->statements->stretch);
+    uint64_t described_us;
+
+    if (state != PREPARED_SURE || !statement->stale_us)
+        return state;
+    prepared_description(prepared, statement->key, &described_us);
+    if (described_us > statement->stale_us)
+        return state;
+    prepared_doubt(prepared, statement->key);
+    return PREPARED_DOUBT;
+}
+
 struct change *change_at(const struct pg_statements *statements, uint32_t index)
 {
     return &statements->changes[(statements->first + index) & (statements->size - 1)];
@@ -133,6 +153,7 @@ void change_named(struct pg_statements *statements, struct change *change, struc
 {
     change->named = named;
     change->previous = named->statement;
+    change->previous_told = named->told;
     named->changes++;
     named_set(statements, named, statement);
     if (++statements->serial == 0)
@@ -158,16 +179,19 @@ static void change_over(struct pg_client *client, bool done)
     }
     if (change.server_serial)
         prepared_settle(&client->server->prepared, change.key, change.server_serial, done);
+    if (change.describes)
+        pg_described_settle(client, &change, done);
     named = change.named;
     if (!named)
         return;
     named->changes--;
-    if (!change.duplicate) {
+    if (change.named_serial) {
         if (!done && named->serial != 0) {
             /* The first that was not done: all behind it in its stretch are not done either. */
             struct pg_statement *undone = named->statement;
 
             named_set(statements, named, change.previous);
+            named->told = change.previous_told;
             statement_drop(all, undone);
             named->serial = 0;
         } else {
@@ -197,7 +221,10 @@ void pg_statements_abandon(struct pg_client *client)
     while (statements->count > 0)
         change_over(client, false);
     statements->deallocating = statements->stretch_begun = false;
+    statements->supplied = statements->flushed = false;
+    statements->bound = NULL;
     pg_repeat_forget(client);
+    pg_described_release(client, true);
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
 }
 
@@ -211,6 +238,7 @@ void pg_statements_free(struct pg_client *client)
         named_forget(client, container_of(list_first(&statements->by_use), struct named, node));
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
     buffer_clear(&statements->kept, &client->worker->loop.buffers);
+    buffer_clear(&statements->held, &client->worker->loop.buffers);
     free(statements->changes);
     free(statements);
     client->statements = NULL;

@@ -15,10 +15,19 @@ struct named {
     UT_hash_handle hh;
     struct list_node node; /* of by_use */
     struct pg_statement *statement;
-    uint32_t serial, stretch; /* of the last change that is not answered; serial 0: none */
-    uint32_t changes;         /* in the ring that refer to it */
-    uint32_t effects;         /* of executing it (pg_session_effects) */
+    uint32_t serial, stretch;   /* of the last change that is not answered; serial 0: none */
+    uint32_t changes;           /* in the ring that refer to it */
+    uint32_t effects;           /* of executing it (pg_session_effects) */
+    struct pg_description told; /* to the client, of this statement (pg_described.h) */
     char name[NAME_BYTES];
+};
+
+/* Whom the answer to a Describe tells what. */
+enum describes {
+    DESCRIBES_NOT,
+    DESCRIBES_SERVER,  /* us: what the statement is on this server */
+    DESCRIBES_COLUMNS, /* the client, of its portal */
+    DESCRIBES_ALL,     /* the client, of its statement */
 };
 
 /* What a message that is on its way changes: on the server, in the client's map, or both. */
@@ -28,8 +37,10 @@ struct change {
     struct named *named;    /* NULL: nothing in the map */
     uint32_t named_serial;
     struct pg_statement *previous; /* what the name meant before; held */
+    struct pg_description previous_told;
     uint32_t stretch;
-    bool duplicate; /* a Parse for a name that is in use: fails */
+    bool duplicate;    /* a Parse for a name that is in use: fails */
+    uint8_t describes; /* enum describes */
 };
 
 /* Whether what is sent is kept, to be sent again (pg_repeat.h). */
@@ -37,6 +48,7 @@ enum repeat {
     REPEAT_OFF,
     REPEAT_OPEN,   /* it is kept */
     REPEAT_CLOSED, /* it is, up to the Sync that ends it */
+    REPEAT_AGAIN,  /* it is being sent again; that is not kept */
 };
 
 struct pg_statements {
@@ -47,12 +59,23 @@ struct pg_statements {
     uint32_t first, count, size;
     uint32_t serial;
     uint32_t stretch;   /* counts Syncs */
-    struct buffer kept; /* of the present stretch, as it was sent */
+    struct buffer kept; /* of the present stretch, as the client sent it */
+    struct buffer held; /* a ParameterDescription (pg_described.h) */
     enum repeat repeat;
-    bool stretch_begun;      /* by more than a Parse that needed nothing done */
-    bool deallocating;       /* a DEALLOCATE or DISCARD is on its way as a simple query */
-    struct buffer collected; /* of a Parse that came in pieces */
+    bool stretch_begun;     /* by more than a Parse that needed nothing done */
+    bool deallocating;      /* a DEALLOCATE or DISCARD is on its way as a simple query */
+    bool refuses;           /* the Bind at hand: its statement is not what the client was told */
+    bool supplied;          /* the server has prepared its statement for that Bind */
+    bool flushed;           /* and has to answer at once */
+    struct named *bound;    /* by the last Bind; NULL: none that matters */
+    uint32_t bound_portal;  /* hash of the portal's name */
+    uint32_t bound_columns; /* pg_description of the statement on the server; 0: not known */
+    struct pg_description description; /* what has come of the answer to a noted Describe */
+    struct buffer collected;           /* of a Parse that came in pieces */
 };
+
+/* What the server has of the statement; one that has changed meanwhile is in doubt there. */
+enum prepared_state statement_state(struct pg_client *client, const struct pg_statement *statement);
 
 /* The client's, made when it has none. */
 struct pg_statements *statements_need(struct pg_client *client);

@@ -258,6 +258,7 @@ static bool take_parameters(struct pg_shape *shape, const uint8_t *body, size_t 
     }
     for (unsigned i = 0; i < shape->params; i++)
         shape->types[i] = pg_read_u32(&reader);
+    pg_description_take(&shape->description, PG_PARAMETER_DESCRIPTION, body, length, length);
     shape->parameters =
         message_copy(PG_PARAMETER_DESCRIPTION, body, length, &shape->parameters_bytes);
     return !reader.failed && pg_reader_left(&reader) == 0;
@@ -270,6 +271,7 @@ static bool take_columns(struct pg_batch *batch, const uint8_t *body, size_t len
     if (shape->columns || !columns_valid(body, length))
         return false;
     shape->column_count = pg_u16(body);
+    pg_description_take(&shape->description, PG_ROW_DESCRIPTION, body, length, length);
     shape->columns = message_copy(PG_ROW_DESCRIPTION, body, length, &shape->columns_bytes);
     shape->result = message_copy(PG_ROW_DESCRIPTION, body, length, &shape->columns_bytes);
     set_formats(batch->lookup, shape->result + PG_HEADER_BYTES, length, 0);

@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include "pg_described.h"
 #include "pg_named.h"
 #include "sluice/wire/pg.h"
 
 /* More is not kept. */
 #define KEPT_BYTES_MAX (16u * 1024u)
+/* With what the client has sent behind it. */
+#define AGAIN_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
 
 void pg_repeat_forget(struct pg_client *client)
 {
@@ -18,35 +21,48 @@ void pg_repeat_forget(struct pg_client *client)
     buffer_clear(&statements->kept, &client->worker->loop.buffers);
 }
 
-bool pg_repeat_wants(struct pg_client *client, bool renamed, size_t bytes)
+/* Keeps the message, or forgets all. */
+static void repeat_keep(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                        size_t length)
+{
+    struct pg_statements *statements = client->statements;
+    struct buffer_cache *cache = &client->worker->loop.buffers;
+    uint8_t header[PG_HEADER_BYTES] = {type};
+
+    if (statements->repeat == REPEAT_AGAIN)
+        return;
+    if (statements->repeat != REPEAT_OPEN || have < length ||
+        buffer_length(&statements->kept) + sizeof(header) + length > KEPT_BYTES_MAX) {
+        pg_repeat_forget(client);
+        return;
+    }
+    pg_put_u32(header + 1, (uint32_t)length + 4);
+    buffer_append(&statements->kept, cache, header, sizeof(header));
+    buffer_append(&statements->kept, cache, body, length);
+}
+
+void pg_repeat_used(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                    size_t length, bool sure)
 {
     struct pg_statements *statements = client->statements;
     const struct pg_server *pg = client->server;
 
-    if (statements->repeat == REPEAT_OFF && renamed && !statements->stretch_begun &&
+    if (statements->repeat == REPEAT_OFF && sure && !statements->stretch_begun &&
         pg->status == 'I' && pg_pipeline_unnoticed(&pg->pipeline))
         statements->repeat = REPEAT_OPEN;
     statements->stretch_begun = true;
     if (statements->repeat == REPEAT_OFF)
-        return false;
-    if (!renamed || statements->repeat != REPEAT_OPEN ||
-        buffer_length(&statements->kept) + bytes > KEPT_BYTES_MAX) {
+        return;
+    if (sure)
+        repeat_keep(client, type, body, have, length);
+    else
         pg_repeat_forget(client);
-        return false;
-    }
-    return true;
-}
-
-void pg_repeat_keep(struct pg_client *client, const void *bytes, size_t length)
-{
-    buffer_append(&client->statements->kept, &client->worker->loop.buffers, bytes, length);
 }
 
 void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                       size_t length)
 {
     struct pg_statements *statements = client->statements;
-    uint8_t header[PG_HEADER_BYTES] = {type};
 
     if (type == PG_SYNC || type == PG_QUERY || type == PG_FUNCTION_CALL)
         statements->stretch_begun = false; /* each ends what was before it */
@@ -54,76 +70,82 @@ void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *bod
         statements->stretch_begun = true;
     if (statements->repeat == REPEAT_OFF)
         return;
-    if (statements->repeat != REPEAT_OPEN || have < length || !strchr("BDEHPS", type) ||
-        buffer_length(&statements->kept) + sizeof(header) + length > KEPT_BYTES_MAX) {
+    if (!strchr("BDEHPS", type)) {
         pg_repeat_forget(client);
         return;
     }
-    pg_put_u32(header + 1, (uint32_t)length + 4);
-    pg_repeat_keep(client, header, sizeof(header));
-    pg_repeat_keep(client, body, length);
-    if (type == PG_SYNC)
+    repeat_keep(client, type, body, have, length);
+    if (type == PG_SYNC && statements->repeat == REPEAT_OPEN)
         statements->repeat = REPEAT_CLOSED;
 }
 
-/* The statement that the first message kept is for; NULL when it is forgotten. */
-static struct pg_statement *kept_statement(const struct pg_client *client)
+/* What failed was a transaction by itself, and all of it is kept: with its Sync, or it is all that
+ * the client has sent. */
+static bool repeat_possible(const struct pg_client *client)
 {
-    const struct buffer *kept = &client->statements->kept;
-    struct pg_reader reader = pg_reader_of(buffer_bytes(kept), buffer_length(kept));
-    uint8_t type = pg_read_u8(&reader);
-    uint8_t key[STATEMENT_KEY_BYTES];
+    const struct pg_statements *statements = client->statements;
+    const struct pg_pipeline *pipeline = &client->server->pipeline;
 
-    pg_read_u32(&reader);
-    if (type == PG_BIND)
-        pg_read_text(&reader);
-    else
-        pg_read_u8(&reader);
-    if (!statement_key_of_name(pg_read_text(&reader), key) || reader.failed)
-        return NULL;
-    return statement_find(&client->worker->statements, key);
+    if (buffer_length(&statements->kept) + buffer_length(&client->in) > AGAIN_BYTES_MAX)
+        return false;
+    if (statements->repeat == REPEAT_CLOSED)
+        return pg_pipeline_only_sync(pipeline);
+    return statements->repeat == REPEAT_OPEN && pipeline->count == 0 && pipeline->skip_until_sync &&
+           client->body_left == 0;
 }
 
-static void repeat_send(struct pg_client *client, const struct pg_statement *statement)
+/* The end of what has failed is ours; what was kept comes from the client once more. */
+static void repeat_begin(struct pg_client *client)
 {
+    static const uint8_t sync[] = {PG_SYNC, 0, 0, 0, 4};
     struct pg_statements *statements = client->statements;
+    struct buffer_cache *cache = &client->worker->loop.buffers;
     struct pg_server *pg = client->server;
-    const uint8_t *bytes = buffer_bytes(&statements->kept);
-    size_t length = buffer_length(&statements->kept);
+    struct buffer again = statements->kept;
 
-    pg_pipeline_disown(&pg->pipeline);
-    pg_statements_supply(client, statement);
-    stream_write(&pg->base.stream, bytes, length);
-    for (size_t at = 0; at < length; at += 1 + pg_u32(bytes + at + 1))
-        if (bytes[at] != PG_FLUSH)
-            pg_pipeline_sent(&pg->pipeline, bytes[at], false);
-    statements->stretch++;
-    pg_repeat_forget(client);
+    if (statements->repeat == REPEAT_CLOSED) {
+        pg_pipeline_disown(&pg->pipeline);
+    } else {
+        pg_pipeline_sent(&pg->pipeline, PG_SYNC, true);
+        stream_write(&pg->base.stream, sync, sizeof(sync));
+        statements->stretch++;
+    }
+    if (buffer_length(&client->in) > 0)
+        buffer_append(&again, cache, buffer_bytes(&client->in), buffer_length(&client->in));
+    buffer_clear(&client->in, cache);
+    client->in = again;
+    client->in_whole = true;
+    statements->kept = (struct buffer){0};
+    statements->repeat = REPEAT_AGAIN;
+    statements->stretch_begun = false;
+    pg_described_release(client, true);
+    stream_again(&client->stream);
 }
 
 bool pg_repeat_error(struct pg_client *client, const uint8_t *body, size_t length)
 {
     struct pg_statements *statements = client->statements;
-    struct pg_server *pg = client->server;
-    const struct pg_statement *statement;
     struct pg_error error;
+    bool changed;
 
     if (!statements)
         return false;
     pg_error_parse(body, length, &error);
-    if (!(strcmp(error.sqlstate, "0A000") == 0 &&
-          strcmp(error.routine, "RevalidateCachedQuery") == 0) &&
+    changed =
+        strcmp(error.sqlstate, "0A000") == 0 && strcmp(error.routine, "RevalidateCachedQuery") == 0;
+    if (!changed &&
         !(strcmp(error.sqlstate, "26000") == 0 && strstr(error.message, STATEMENT_NAME_PREFIX))) {
         pg_repeat_forget(client);
         return false;
     }
     /* Which of them it was does not matter: each is prepared anew when it is used next. */
-    prepared_doubt_all(&pg->prepared);
-    if (statements->repeat != REPEAT_CLOSED || pg->pipeline.noted_over > 0 ||
-        !pg_pipeline_only_sync(&pg->pipeline) || !(statement = kept_statement(client))) {
+    prepared_doubt_all(&client->server->prepared);
+    if (changed && statements->bound && statements->bound->statement)
+        statements->bound->statement->stale_us = loop_now_us(&client->worker->loop);
+    if (!repeat_possible(client)) {
         pg_repeat_forget(client);
         return false;
     }
-    repeat_send(client, statement);
+    repeat_begin(client);
     return true;
 }

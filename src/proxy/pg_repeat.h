@@ -2,7 +2,8 @@
  * tables had changed ("cached plan must not change result type"), or it had been deallocated where
  * we could not see it. Only a stretch of messages that is a transaction by itself, and of which
  * nothing has been answered, is repeated; so the client notices nothing. The messages are kept
- * until the first answer. Belongs to its client. */
+ * until the first answer; then they are dealt with as if the client had sent them again, so that
+ * what it was told of the statement (pg_described.h) counts. Belongs to its client. */
 #ifndef SLUICE_PROXY_PG_REPEAT_H
 #define SLUICE_PROXY_PG_REPEAT_H
 
@@ -12,14 +13,12 @@
 
 struct pg_client;
 
-/* Before a message for a prepared statement is noted. renamed: it is one that the server is known
- * to have. True when the message is to be kept, with pg_repeat_keep(), as it is sent. */
-bool pg_repeat_wants(struct pg_client *client, bool renamed, size_t bytes);
+/* Before a Bind or Describe for a prepared statement is sent; sure: the server is known to have it.
+ * body: `have` bytes of `length`. */
+void pg_repeat_used(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
+                    size_t length, bool sure);
 
-/* A piece of the message. */
-void pg_repeat_keep(struct pg_client *client, const void *bytes, size_t length);
-
-/* Another message is passed on; body: `have` bytes of `length`. */
+/* Another message is passed on. */
 void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                       size_t length);
 

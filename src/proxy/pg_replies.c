@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_described.h"
 #include "pg_loss.h"
 #include "pg_repeat.h"
 #include "pg_timing.h"
@@ -181,9 +182,10 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         return VERDICT_ENDED;
     }
     if (pg_pipeline_reply(&pg->pipeline, PG_ERROR) == PG_PASS) {
-        bool told =
-            pg_repeat_error(client, body, length) || pg_statements_error(client, body, length);
+        bool told = pg_repeat_error(client, body, length);
 
+        pg_described_release(client, false);
+        told = told || pg_statements_error(client, body, length);
         pg_timing_error(client);
         pg_statements_settle(client);
         if (told)
@@ -203,15 +205,19 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
 }
 
 static enum verdict replies_message(struct pg_client *client, uint8_t type, const uint8_t *body,
-                                    size_t length, struct pool_failure *failure)
+                                    size_t length, size_t whole, struct pool_failure *failure)
 {
     struct pg_server *pg = client->server;
     enum pg_verdict verdict;
+    bool held;
 
     if (type == PG_READY)
         return replies_ready(client, body, length, failure);
     if (type == PG_ERROR)
         return replies_error(client, body, length, failure);
+    held = pg_pipeline_describes(&pg->pipeline) &&
+           pg_described_take(client, type, body,
+                             length < WHOLE_BYTES_MAX ? length : WHOLE_BYTES_MAX, whole);
     verdict = pg_pipeline_reply(&pg->pipeline, type);
     pg_statements_settle(client);
     if (type == PG_DATA_ROW && verdict == PG_SWALLOW && pg_client_asks(client))
@@ -242,7 +248,7 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
     }
     if (verdict == PG_PASS_PARSED)
         return VERDICT_PARSED;
-    if (verdict != PG_PASS)
+    if (verdict != PG_PASS || held)
         return VERDICT_SWALLOW;
     if (type != PG_NOTICE && type != PG_NOTIFICATION && type != PG_PARAMETER_STATUS)
         pg_repeat_forget(client);
@@ -252,7 +258,14 @@ static enum verdict replies_message(struct pg_client *client, uint8_t type, cons
 static bool seen_whole(const struct pg_client *client, uint8_t type)
 {
     return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS ||
-           type == PG_COMMAND_COMPLETE || (type == PG_DATA_ROW && pg_client_asks(client));
+           type == PG_COMMAND_COMPLETE || (type == PG_DATA_ROW && pg_client_asks(client)) ||
+           pg_described_comes(client, type);
+}
+
+/* Of the others that are seen whole the beginning will do when they are too long. */
+static bool whole_only(const struct pg_client *client, uint8_t type)
+{
+    return seen_whole(client, type) && type != PG_ERROR && !pg_described_comes(client, type);
 }
 
 static void replies_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -307,7 +320,7 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
             break;
         body = pg_u32(bytes + at + 1);
         if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
-            (seen_whole(client, bytes[at]) && bytes[at] != PG_ERROR && body > WHOLE_BYTES_MAX)) {
+            (body > WHOLE_BYTES_MAX && whole_only(client, bytes[at]))) {
             replies_forward(client, bytes + span, at - span);
             replies_lost(client, pg_error_row(PG_ERROR_SERVER_BROKE_PROTOCOL));
             return -1;
@@ -316,12 +329,14 @@ static ssize_t replies_walk(struct pg_client *client, uint8_t *bytes, size_t len
         take = left - PG_HEADER_BYTES < body ? left - PG_HEADER_BYTES : body;
         if (take < body && seen_whole(client, bytes[at]) && take < WHOLE_BYTES_MAX)
             break;
-        if (bytes[at] == PG_ERROR) {
-            /* It may be told in other words, which have to come behind what lies before it. */
+        if (bytes[at] == PG_ERROR || pg_described_holds(client)) {
+            /* It may be told in other words, or with others in front, which have to come behind
+             * what lies before it. */
             replies_forward(client, bytes + span, at - span);
             span = at;
         }
-        verdict = replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, &failure);
+        verdict =
+            replies_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, body, &failure);
         if (verdict == VERDICT_LOST || verdict == VERDICT_ENDED) {
             replies_forward(client, bytes + span, at - span);
             if (pg->owed_ready || verdict == VERDICT_ENDED)

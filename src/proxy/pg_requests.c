@@ -19,6 +19,7 @@ enum verdict {
     VERDICT_PASS,    /* to the server */
     VERDICT_REWRITE, /* to the server, in other words */
     VERDICT_COLLECT, /* the same, once it is whole */
+    VERDICT_SUPPLY,  /* the same, once the server has told what its statement is */
     VERDICT_SKIP,    /* dealt with here, or ignored */
     VERDICT_MORE,    /* more bytes of the message are needed */
     VERDICT_WAIT,    /* it stays until there is a server, or room */
@@ -162,7 +163,8 @@ static enum verdict requests_bad_type(struct pg_client *client, uint8_t type)
 
 /* Decides about one message of a client that has a server. */
 static enum verdict requests_leased_message(struct pg_client *client, uint8_t type,
-                                            const uint8_t *body, size_t have, size_t length)
+                                            const uint8_t *body, size_t have, size_t length,
+                                            struct pg_behind behind)
 {
     struct pg_server *pg = client->server;
     enum verdict verdict = VERDICT_PASS;
@@ -171,7 +173,7 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
         return VERDICT_WAIT;
     if (pg_session_wants_more(client, type, have, length))
         return VERDICT_MORE;
-    switch (pg_statements_look(client, type, body, have, length)) {
+    switch (pg_statements_look(client, type, body, have, length, behind)) {
     case STATEMENTS_MORE:
         return VERDICT_MORE;
     case STATEMENTS_WAIT:
@@ -181,6 +183,9 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
         return VERDICT_GONE;
     case STATEMENTS_REWRITE:
         verdict = VERDICT_REWRITE;
+        break;
+    case STATEMENTS_SUPPLY:
+        verdict = VERDICT_SUPPLY;
         break;
     case STATEMENTS_COLLECT:
         verdict = VERDICT_COLLECT;
@@ -195,9 +200,10 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
         if (client->pool->settings.query_timeout_us | client->pool->settings.transaction_timeout_us)
             client->worker->watch_due = true;
     }
+    if (verdict == VERDICT_SUPPLY)
+        return verdict;
     pg_timing_message(client, type, body, have);
     if (verdict == VERDICT_PASS) {
-        pg_pipeline_sent(&pg->pipeline, type, false);
         pg_statements_passed(client, type, body, have, length);
         if (type == PG_QUERY || type == PG_PARSE || type == PG_FUNCTION_CALL)
             pg_session_look(client, type, body, have, length);
@@ -211,7 +217,7 @@ static enum verdict requests_leased_message(struct pg_client *client, uint8_t ty
 
 /* Decides about one message; body is what of it has come, `have` bytes of `length`. */
 static enum verdict requests_message(struct pg_client *client, uint8_t type, const uint8_t *body,
-                                     uint32_t have, uint32_t length)
+                                     uint32_t have, uint32_t length, struct pg_behind behind)
 {
     enum verdict verdict;
 
@@ -247,7 +253,7 @@ static enum verdict requests_message(struct pg_client *client, uint8_t type, con
         if (verdict != VERDICT_PASS)
             return verdict;
     }
-    return requests_leased_message(client, type, body, have, length);
+    return requests_leased_message(client, type, body, have, length, behind);
 }
 
 static void requests_forward(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -277,6 +283,16 @@ static bool requests_lookup(struct pg_client *client, const uint8_t *bytes, size
            client->aborted == ABORTED_NOT && pg_lookups_take(client, bytes, left);
 }
 
+/* Why a message may not be so long, its length counted in; NULL: it may. */
+static const struct pool_failure *requests_bad_length(const struct pg_client *client,
+                                                      uint32_t bytes)
+{
+    if (bytes < PG_MESSAGE_BYTES_MIN || bytes > INT32_MAX)
+        return pg_error_row(PG_ERROR_BAD_LENGTH);
+    return bytes > client->worker->conf->max_packet_size_bytes ? pg_error_row(PG_ERROR_TOO_LONG)
+                                                               : NULL;
+}
+
 /* Walks what was read. Returns how many bytes are done with; the rest is kept. -1: the client is
  * not here any more. */
 static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, size_t length)
@@ -285,6 +301,7 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
 
     while (at < length) {
         size_t left = length - at, take;
+        const struct pool_failure *failure;
         enum verdict verdict;
         uint32_t body;
 
@@ -301,13 +318,9 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
         if (left < PG_HEADER_BYTES)
             break;
         body = pg_u32(bytes + at + 1);
-        if (body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX ||
-            body > client->worker->conf->max_packet_size_bytes) {
+        if ((failure = requests_bad_length(client, body))) {
             requests_forward(client, bytes + span, at - span);
-            pg_client_close_failed(client,
-                                   pg_error_row(body < PG_MESSAGE_BYTES_MIN || body > INT32_MAX
-                                                    ? PG_ERROR_BAD_LENGTH
-                                                    : PG_ERROR_TOO_LONG));
+            pg_client_close_failed(client, failure);
             return -1;
         }
         body -= 4;
@@ -319,8 +332,9 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
         }
         if (requests_lookup(client, bytes + at, left))
             break;
-        verdict =
-            requests_message(client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body);
+        verdict = requests_message(
+            client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body,
+            (struct pg_behind){bytes + at + PG_HEADER_BYTES + take, left - PG_HEADER_BYTES - take});
         if (verdict == VERDICT_GONE)
             return -1;
         if (verdict == VERDICT_MORE)
@@ -329,22 +343,25 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             client->in_whole = true;
             break;
         }
-        if (verdict == VERDICT_SKIP) {
+        if (verdict == VERDICT_SKIP)
             requests_forward(client, bytes + span, at - span);
-            span = at + PG_HEADER_BYTES + take;
+        else if (verdict != VERDICT_PASS) /* behind what lies before it, and in the same write */
+            stream_queue(&client->server->base.stream, bytes + span, at - span);
+        if (verdict == VERDICT_SUPPLY) {
+            span = at;
+            pg_statements_supply_bind(client, bytes + at + PG_HEADER_BYTES, take, body);
+            client->in_whole = true;
+            break;
         }
+        if (verdict != VERDICT_PASS)
+            span = at + PG_HEADER_BYTES + take;
         client->skip_body = verdict == VERDICT_SKIP || verdict == VERDICT_COLLECT;
         client->collecting = verdict == VERDICT_COLLECT;
         client->body_left = body - (uint32_t)take;
-        if (verdict == VERDICT_REWRITE || verdict == VERDICT_COLLECT) {
-            /* Behind what lies before it, and in the same write. */
-            stream_queue(&client->server->base.stream, bytes + span, at - span);
-            span = at + PG_HEADER_BYTES + take;
-            if (verdict == VERDICT_REWRITE)
-                pg_statements_rewrite(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, body);
-            else
-                requests_collect(client, bytes + at + PG_HEADER_BYTES, take);
-        }
+        if (verdict == VERDICT_REWRITE)
+            pg_statements_rewrite(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, body);
+        else if (verdict == VERDICT_COLLECT)
+            requests_collect(client, bytes + at + PG_HEADER_BYTES, take);
         at += PG_HEADER_BYTES + take;
     }
     if (client->server)

@@ -7,6 +7,7 @@
 
 #include "pg_client.h"
 #include "pg_deallocate.h"
+#include "pg_described.h"
 #include "pg_named.h"
 #include "pg_repeat.h"
 #include "sluice/wire/pg.h"
@@ -40,8 +41,10 @@ static enum parts_found parts_find(uint8_t type, const uint8_t *body, size_t hav
 
     memset(parts, 0, sizeof(*parts));
     if (type == PG_DESCRIBE || type == PG_CLOSE) {
-        if (pg_read_u8(&reader) != 'S' && !reader.failed)
-            return PARTS_NONE;
+        uint8_t kind = pg_read_u8(&reader);
+
+        if (kind != 'S' && !reader.failed)
+            return have < length && have < WHOLE_BYTES_MAX ? PARTS_MORE : PARTS_NONE;
     } else if (type == PG_BIND) {
         parts->portal = pg_read_text(&reader);
     }
@@ -156,8 +159,20 @@ static enum pg_statements_verdict look_at_unnamed(const struct pg_client *client
     return named_unsettled(client->statements, named) ? STATEMENTS_WAIT : STATEMENTS_REWRITE;
 }
 
+/* Bind or Describe of a name of the client's. */
+static enum pg_statements_verdict look_at_use(struct pg_client *client, const struct named *named,
+                                              const struct parts *parts, bool whole,
+                                              struct pg_behind behind)
+{
+    if (statement_earlier(client, named->statement->key))
+        return STATEMENTS_WAIT;
+    if (!parts->portal)
+        return STATEMENTS_REWRITE;
+    return pg_described_bind(client, named, parts->portal, whole, behind);
+}
+
 static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, const uint8_t *body,
-                                       size_t have, size_t length)
+                                       size_t have, size_t length, struct pg_behind behind)
 {
     struct pg_statements *statements = client->statements;
     const struct named *named;
@@ -196,15 +211,18 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     if (!named || !named->statement)
         return type == PG_CLOSE && statement_key_of_name(parts.name, key) ? STATEMENTS_REWRITE
                                                                           : STATEMENTS_PASS;
-    if (type != PG_CLOSE && statement_earlier(client, named->statement->key))
-        return STATEMENTS_WAIT;
-    return STATEMENTS_REWRITE;
+    if (type == PG_CLOSE)
+        return STATEMENTS_REWRITE;
+    if (have < length && length <= WHOLE_BYTES_MAX)
+        return STATEMENTS_MORE;
+    return look_at_use(client, named, &parts, have == length, behind);
 }
 
 enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t type,
-                                              const uint8_t *body, size_t have, size_t length)
+                                              const uint8_t *body, size_t have, size_t length,
+                                              struct pg_behind behind)
 {
-    enum pg_statements_verdict verdict = look(client, type, body, have, length);
+    enum pg_statements_verdict verdict = look(client, type, body, have, length, behind);
 
     /* While the server reads COPY data it answers nothing, but fails at this message. */
     if (verdict == STATEMENTS_WAIT && client->server->pipeline.copy_in)
@@ -242,6 +260,13 @@ static void queue_close(struct pg_client *client, const char *name)
     queue_bytes(client, name, strlen(name) + 1);
 }
 
+static void queue_describe(struct pg_client *client, const char *name)
+{
+    queue_header(client, PG_DESCRIBE, 1 + strlen(name) + 1);
+    queue_bytes(client, "S", 1);
+    queue_bytes(client, name, strlen(name) + 1);
+}
+
 static void queue_parse(struct pg_client *client, const char *name, const uint8_t *rest,
                         size_t rest_bytes)
 {
@@ -271,39 +296,52 @@ static void statements_make_room(struct pg_client *client, const struct pg_state
         queue_close(client, name);
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, true);
     }
-    if (prepared_look(&pg->prepared, statement->key, statements->stretch) != PREPARED_NOT) {
+    if (statement_state(client, statement) != PREPARED_NOT) {
         queue_close(client, statement->name);
         pg_pipeline_sent(&pg->pipeline, PG_CLOSE, true);
     }
 }
 
-/* Sends Parse; own: its answer is not for the client. Returns the note, to add to. */
-static struct change *statements_prepare(struct pg_client *client,
-                                         const struct pg_statement *statement, bool own)
+/* Sends Parse, and Describe for ourselves. named: it is the client's Parse that gives this name,
+ * with the statement held for it; NULL: it is ours. */
+static void statements_prepare(struct pg_client *client, struct pg_statement *statement,
+                               struct named *named)
 {
     struct pg_server *pg = client->server;
+    struct pg_statements *statements = client->statements;
     struct change *change;
 
     statements_make_room(client, statement);
     queue_parse(client, statement->name, statement->body, statement->body_bytes);
-    pg_pipeline_sent(&pg->pipeline, PG_NOTED_PARSE, own);
-    change = change_add(client->statements);
+    pg_pipeline_sent(&pg->pipeline, named ? PG_NOTED_PARSE : PG_PARSE, !named);
+    if (named)
+        change_named(statements, change_add(statements), named, statement);
+    queue_describe(client, statement->name);
+    pg_pipeline_sent(&pg->pipeline, PG_NOTED_DESCRIBE, true);
+    change = change_add(statements);
+    change->describes = DESCRIBES_SERVER;
     memcpy(change->key, statement->key, sizeof(change->key));
-    change->server_serial =
-        prepared_parse(&pg->prepared, statement->key, client->statements->stretch);
-    return change;
+    change->server_serial = prepared_parse(&pg->prepared, statement->key, statements->stretch);
+    statements->flushed = false;
 }
 
-void pg_statements_supply(struct pg_client *client, const struct pg_statement *statement)
+void pg_statements_supply(struct pg_client *client, struct pg_statement *statement)
 {
-    struct prepared *prepared = &client->server->prepared;
-    enum prepared_state state =
-        prepared_look(prepared, statement->key, client->statements->stretch);
+    enum prepared_state state = statement_state(client, statement);
 
     if (state == PREPARED_SURE || state == PREPARED_SENT)
-        prepared_used(prepared, statement->key);
+        prepared_used(&client->server->prepared, statement->key);
     else
-        statements_prepare(client, statement, true);
+        statements_prepare(client, statement, NULL);
+}
+
+void pg_statements_supply_bind(struct pg_client *client, const uint8_t *body, size_t have,
+                               size_t length)
+{
+    struct parts parts;
+
+    parts_find(PG_BIND, body, have, length, &parts);
+    pg_described_supply(client, named_find(client->statements, parts.name));
 }
 
 /* A Parse with a name that is in use: the server refuses it, in its place among the others. */
@@ -334,7 +372,6 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     struct pg_statement *statement;
     uint32_t effects;
     enum prepared_state state;
-    struct change *change;
 
     if (named && named->statement) {
         rewrite_duplicate(client, named, rest, rest_bytes);
@@ -345,7 +382,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     statement = statement_get(&client->worker->statements, key, rest, rest_bytes);
     if (!named)
         named = named_add(statements, name);
-    state = prepared_look(&pg->prepared, key, statements->stretch);
+    state = statement_state(client, statement);
     if (state == PREPARED_SURE && pg->status == 'E') {
         prepared_doubt(&pg->prepared, key); /* the server says what it says to any Parse now */
         state = PREPARED_DOUBT;
@@ -354,13 +391,12 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
         prepared_used(&pg->prepared, key);
         queue_close(client, NO_STATEMENT);
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE_AS_PARSE, false);
-        change = change_add(statements);
+        change_named(statements, change_add(statements), named, statement);
     } else {
-        change = statements_prepare(client, statement, false);
+        statements_prepare(client, statement, named);
         statements->stretch_begun = true;
     }
     pg_repeat_forget(client);
-    change_named(statements, change, named, statement);
     named->effects = effects;
     named_bound(client, named);
 }
@@ -384,33 +420,43 @@ static void rewrite_close(struct pg_client *client, const char *name)
     }
 }
 
-/* Bind or Describe, with the name that the server knows. */
+/* Bind or Describe with another name for its statement. */
 static void write_renamed(struct pg_client *client, uint8_t type, const struct parts *parts,
-                          size_t rest_bytes, size_t length, const struct pg_statement *statement)
+                          size_t rest_bytes, size_t length, const char *name)
 {
     const char *front = type == PG_BIND ? parts->portal : "S";
-    size_t front_bytes = type == PG_BIND ? strlen(front) + 1 : 1;
-    size_t body_bytes = length - strlen(parts->name) + strlen(statement->name);
-    uint8_t header[PG_HEADER_BYTES] = {type};
-    const struct iovec pieces[] = {
-        {header, sizeof(header)},
-        {(void *)(uintptr_t)front, front_bytes},
-        {(void *)(uintptr_t)statement->name, STATEMENT_NAME_BYTES},
-        {(void *)(uintptr_t)parts->rest, rest_bytes},
-    };
-    bool sure = prepared_look(&client->server->prepared, statement->key,
-                              client->statements->stretch) == PREPARED_SURE;
-    bool whole = body_bytes == front_bytes + STATEMENT_NAME_BYTES + rest_bytes;
-    bool keep = pg_repeat_wants(client, sure && whole, sizeof(header) + body_bytes);
 
-    pg_statements_supply(client, statement);
-    pg_put_u32(header + 1, (uint32_t)body_bytes + 4);
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-        queue_bytes(client, pieces[i].iov_base, pieces[i].iov_len);
-        if (keep)
-            pg_repeat_keep(client, pieces[i].iov_base, pieces[i].iov_len);
+    queue_header(client, type, length - strlen(parts->name) + strlen(name));
+    queue_bytes(client, front, type == PG_BIND ? strlen(front) + 1 : 1);
+    queue_bytes(client, name, strlen(name) + 1);
+    queue_bytes(client, parts->rest, rest_bytes);
+}
+
+/* The server has no statement of this name: its error is told as that of a changed one. */
+static void refuse_bind(struct pg_client *client, const struct parts *parts, size_t rest_bytes,
+                        size_t length)
+{
+    pg_repeat_forget(client);
+    client->statements->stretch_begun = true;
+    queue_close(client, NO_STATEMENT);
+    pg_pipeline_sent(&client->server->pipeline, PG_CLOSE, true);
+    write_renamed(client, PG_BIND, parts, rest_bytes, length, NO_STATEMENT);
+    pg_pipeline_sent(&client->server->pipeline, PG_NOTED_BIND, false);
+    change_add(client->statements);
+}
+
+/* Bind or Describe, with the name that the server knows. */
+static void rewrite_use(struct pg_client *client, uint8_t type, const struct parts *parts,
+                        size_t rest_bytes, size_t length, struct named *named)
+{
+    pg_statements_supply(client, named->statement);
+    write_renamed(client, type, parts, rest_bytes, length, named->statement->name);
+    if (type == PG_DESCRIBE) {
+        pg_described_asked(client, named);
+        return;
     }
     pg_pipeline_sent(&client->server->pipeline, type, false);
+    pg_described_bound(client, named, parts->portal);
 }
 
 static void queue_query(struct pg_client *client, const char *query, bool own)
@@ -484,9 +530,16 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
         return;
     }
     named_used(statements, named);
+    statements->supplied = false;
+    if (type == PG_BIND && pg_described_refuses(client)) {
+        refuse_bind(client, &parts, rest_bytes, length);
+        return;
+    }
     if (type == PG_BIND)
         pg_session_suspect(client, named->effects);
-    write_renamed(client, type, &parts, rest_bytes, length, named->statement);
+    pg_repeat_used(client, type, body, have, length,
+                   statement_state(client, named->statement) == PREPARED_SURE);
+    rewrite_use(client, type, &parts, rest_bytes, length, named);
 }
 
 void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last)
@@ -517,6 +570,7 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
     struct pg_statements *statements = client->statements;
     struct prepared *prepared = &client->server->prepared;
 
+    pg_pipeline_sent(&client->server->pipeline, pg_described_note(client, type, body, have), false);
     if (statements)
         pg_repeat_passed(client, type, body, have, length);
     if (type == PG_SYNC && statements)
@@ -541,55 +595,4 @@ void pg_statements_command(struct pg_client *client, const uint8_t *body, size_t
     prepared_doubt_all(&client->server->prepared);
     if (client->statements)
         named_forget_all(client);
-}
-
-/* The client's name for what the server calls by the name at `at`; NULL: it is no such name. */
-static const char *name_of_client(const struct pg_statements *statements, const uint8_t *at,
-                                  size_t left)
-{
-    const struct change *change = statements->count > 0 ? change_at(statements, 0) : NULL;
-    char name[STATEMENT_NAME_BYTES];
-    uint8_t key[STATEMENT_KEY_BYTES];
-
-    if (left < sizeof(name))
-        return NULL;
-    memcpy(name, at, sizeof(name) - 1);
-    name[sizeof(name) - 1] = '\0';
-    if (!statement_key_of_name(name, key))
-        return NULL;
-    if (change && change->duplicate)
-        return change->named->name;
-    LIST_EACH_SAFE (&statements->by_use, node, following) {
-        const struct named *named = container_of(node, struct named, node);
-
-        if (named->statement && memcmp(named->statement->key, key, sizeof(key)) == 0)
-            return named->name;
-    }
-    return NULL;
-}
-
-bool pg_statements_error(struct pg_client *client, const uint8_t *body, size_t length)
-{
-    struct stream *stream = &client->stream;
-    uint8_t header[PG_HEADER_BYTES] = {PG_ERROR};
-    const uint8_t *at, *end = body + length;
-    const char *name = NULL;
-
-    if (!client->statements)
-        return false;
-    for (at = body; !name; at++) {
-        at = memmem(at, (size_t)(end - at), STATEMENT_NAME_PREFIX,
-                    sizeof(STATEMENT_NAME_PREFIX) - 1);
-        if (!at)
-            return false;
-        name = name_of_client(client->statements, at, (size_t)(end - at));
-    }
-    at--;
-    pg_put_u32(header + 1, (uint32_t)(4 + length - (STATEMENT_NAME_BYTES - 1) + strlen(name)));
-    stream_queue(stream, header, sizeof(header));
-    stream_queue(stream, body, (size_t)(at - body));
-    stream_queue(stream, name, strlen(name));
-    at += STATEMENT_NAME_BYTES - 1;
-    stream_queue(stream, at, (size_t)(end - at));
-    return true;
 }

@@ -12,9 +12,16 @@
 struct pg_client;
 struct pg_statement;
 
+/* What was read behind a message. */
+struct pg_behind {
+    const uint8_t *bytes;
+    size_t length;
+};
+
 enum pg_statements_verdict {
     STATEMENTS_PASS,     /* the message goes to the server as it is */
     STATEMENTS_REWRITE,  /* call pg_statements_rewrite() in its place */
+    STATEMENTS_SUPPLY,   /* call pg_statements_supply_bind(); then as WAIT */
     STATEMENTS_COLLECT,  /* call pg_statements_collect() with all of its body, in pieces */
     STATEMENTS_MORE,     /* more of it is needed */
     STATEMENTS_TOO_LONG, /* it is more than a client may have */
@@ -22,24 +29,30 @@ enum pg_statements_verdict {
 };
 
 /* Decides about one message of a client that has a server; body is what has come of it, `have`
- * bytes of `length`. Changes nothing. */
+ * bytes of `length`, and `behind` what has been read behind it. Sends nothing. */
 enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t type,
-                                              const uint8_t *body, size_t have, size_t length);
+                                              const uint8_t *body, size_t have, size_t length,
+                                              struct pg_behind behind);
 
 /* Queues for the server what has come of the message, rewritten, with all that has to go in front
  * of it, and notes it as sent. */
 void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                            size_t length);
 
+/* Has the server tell what the statement of this Bind is there, before that is sent. */
+void pg_statements_supply_bind(struct pg_client *client, const uint8_t *body, size_t have,
+                               size_t length);
+
 /* A piece of a Parse too long to be seen at once. */
 void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last);
 
-/* A message is passed on as it is; only what changes prepared statements matters here. */
+/* A message is passed on as it is; only what changes prepared statements matters here. Notes it as
+ * sent. */
 void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                           size_t length);
 
 /* Makes sure that the server has the statement: queues a Parse when it is not known to. */
-void pg_statements_supply(struct pg_client *client, const struct pg_statement *statement);
+void pg_statements_supply(struct pg_client *client, struct pg_statement *statement);
 
 /* The server's last reply ended requests that are noted (pg_pipeline.noted_over). */
 void pg_statements_settle(struct pg_client *client);

@@ -33,11 +33,17 @@ static bool copy_end(uint8_t owed)
     return (owed & (uint8_t)~OWN) == PG_COPY_DONE || (owed & (uint8_t)~OWN) == PG_COPY_FAIL;
 }
 
+static bool noted(uint8_t owed)
+{
+    return owed == PG_NOTED_PARSE || owed == PG_NOTED_CLOSE || owed == PG_NOTED_CLOSE_AS_PARSE ||
+           owed == PG_NOTED_DESCRIBE || owed == PG_NOTED_BIND;
+}
+
 static void owed_pop(struct pg_pipeline *pipeline)
 {
     uint8_t owed = owed_at(pipeline, 0) & (uint8_t)~OWN;
 
-    if (owed == PG_NOTED_PARSE || owed == PG_NOTED_CLOSE || owed == PG_NOTED_CLOSE_AS_PARSE)
+    if (noted(owed))
         pipeline->noted_over++;
     pipeline->first = (pipeline->first + 1) & (pipeline->size - 1);
     pipeline->count--;
@@ -88,6 +94,8 @@ bool pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own)
     case PG_NOTED_PARSE:
     case PG_NOTED_CLOSE:
     case PG_NOTED_CLOSE_AS_PARSE:
+    case PG_NOTED_DESCRIBE:
+    case PG_NOTED_BIND:
         pipeline->unsynced = true;
         pipeline->copy_in = false;
         break;
@@ -167,10 +175,12 @@ static enum pg_verdict pipeline_error(struct pg_pipeline *pipeline)
 
     pipeline->copy_in = false;
     pipeline->noted_done = false;
+    pipeline->failed = 0;
     if (pipeline->count == 0)
         return PG_PASS; /* an error out of the blue: the server is about to close */
     owed = owed_at(pipeline, 0) & (uint8_t)~OWN;
     own = owed_at(pipeline, 0) & OWN;
+    pipeline->failed = owed;
     if (owed == PG_QUERY || owed == PG_FUNCTION_CALL)
         return own ? PG_SWALLOW : PG_PASS;
     while (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) != PG_SYNC)
@@ -215,16 +225,16 @@ enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type)
     case PG_PARSE_COMPLETE:
         return pipeline_answer(pipeline, "Pp", true);
     case PG_BIND_COMPLETE:
-        return pipeline_answer(pipeline, "B", true);
+        return pipeline_answer(pipeline, "Bb", true);
     case PG_CLOSE_COMPLETE:
         return pipeline_closed(pipeline);
     case PG_ROW_DESCRIPTION:
     case PG_NO_DATA:
-        if (pipeline->count > 0 && (owed_at(pipeline, 0) & (uint8_t)~OWN) == PG_DESCRIBE)
-            return pipeline_answer(pipeline, "D", true);
+        if (pipeline->count > 0 && strchr("Di", owed_at(pipeline, 0) & (uint8_t)~OWN))
+            return pipeline_answer(pipeline, "Di", true);
         return pipeline_answer(pipeline, "QE", false);
     case PG_PARAMETER_DESCRIPTION:
-        return pipeline_answer(pipeline, "D", false);
+        return pipeline_answer(pipeline, "Di", false);
     case PG_DATA_ROW:
     case PG_COPY_OUT:
     case PG_COPY_DATA:

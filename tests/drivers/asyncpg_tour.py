@@ -79,6 +79,34 @@ async def errors(connection):
     assert await connection.fetchval("select 1") == 1
 
 
+async def changes(connection):
+    """A table changes under statements that several connections have cached."""
+    sql = "select * from tour_changing where a = $1"
+    await connection.execute("drop table if exists tour_changing")
+    await connection.execute("create table tour_changing as select 1 as a, 2 as b")
+    all_connections = [await asyncpg.connect() for _ in range(8)]
+    explicit = await connection.prepare(sql)
+    for change, expected in (
+        ("alter table tour_changing add c int default 3", {"a": 1, "b": 2, "c": 3}),
+        ("alter table tour_changing alter b type text using 'two'", {"a": 1, "b": "two", "c": 3}),
+        ("alter table tour_changing drop b", {"a": 1, "c": 3}),
+        ("alter table tour_changing alter a type bigint", {"a": 1, "c": 3}),
+    ):
+        for _ in range(3):
+            await asyncio.gather(*(other.fetchrow(sql, 1) for other in all_connections))
+        await connection.execute(change)
+        for _ in range(3):
+            rows = await asyncio.gather(*(other.fetchrow(sql, 1) for other in all_connections))
+            assert all(dict(row) == expected for row in rows), (change, rows)
+        await fails(asyncpg.InvalidCachedStatementError, explicit.fetchrow(1))
+        async with connection.transaction():
+            await connection.reload_schema_state()
+            assert dict(await connection.fetchrow(sql, 1)) == expected
+    for other in all_connections:
+        await other.close()
+    await connection.execute("drop table tour_changing")
+
+
 async def copies(connection):
     await connection.copy_records_to_table(
         "tour_asyncpg", records=((i, f"line {i}") for i in range(1001, 20001)))
@@ -145,7 +173,7 @@ async def main():
     await connection.execute("drop table if exists tour_asyncpg")
     await connection.execute("create table tour_asyncpg (a int primary key, b text)")
     for part in (
-        parameters, prepared, errors, copies, cursors, notifications, cancels, tls, many,
+        parameters, prepared, errors, changes, copies, cursors, notifications, cancels, tls, many,
     ):
         await part(connection)
         print(part.__name__)

@@ -9,6 +9,7 @@
 
 #include "sluice/base/list.h"
 #include "sluice/pool/statement.h"
+#include "sluice/wire/pg_description.h"
 
 enum prepared_state {
     PREPARED_NOT,     /* the server does not have it */
@@ -48,6 +49,16 @@ bool prepared_evict(struct prepared *prepared, size_t most, uint32_t stretch,
 /* The server has answered a change, or skipped or refused it. */
 void prepared_settle(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_BYTES],
                      uint32_t serial, bool done);
+
+/* The server has answered, at that time, what parameters and columns it has there. Ignored when it
+ * is not sure any more. */
+void prepared_describe(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_BYTES],
+                       struct pg_description description, uint64_t now_us);
+
+/* That, and when it was; all 0 when it is not sure, or was not told. */
+struct pg_description prepared_description(const struct prepared *prepared,
+                                           const uint8_t key[STATEMENT_KEY_BYTES],
+                                           uint64_t *described_us);
 
 /* Nothing is sure of this one, of any any more. */
 void prepared_doubt(struct prepared *prepared, const uint8_t key[STATEMENT_KEY_BYTES]);

@@ -24,6 +24,7 @@ struct pg_pipeline {
      * the server has refused or skipped them. */
     uint32_t noted_over;
     bool noted_done;
+    uint8_t failed; /* the request that the last error answered, as it was noted; 0: none */
 };
 
 /* Requests about named prepared statements whose end the owner has to know: given to
@@ -32,6 +33,8 @@ enum pg_noted {
     PG_NOTED_PARSE = 'p',
     PG_NOTED_CLOSE = 'x',
     PG_NOTED_CLOSE_AS_PARSE = 'k', /* a Close was sent where the client sent Parse */
+    PG_NOTED_DESCRIBE = 'i',
+    PG_NOTED_BIND = 'b',
 };
 
 /* What a reply means to the owner. */
@@ -64,6 +67,12 @@ static inline bool pg_pipeline_idle(const struct pg_pipeline *pipeline)
 static inline bool pg_pipeline_full(const struct pg_pipeline *pipeline)
 {
     return pipeline->count >= PG_PIPELINE_MAX;
+}
+
+/* True when the next reply is the server's answer to a PG_NOTED_DESCRIBE. */
+static inline bool pg_pipeline_describes(const struct pg_pipeline *pipeline)
+{
+    return pipeline->count > 0 && (pipeline->owed[pipeline->first] & 0x7f) == PG_NOTED_DESCRIBE;
 }
 
 /* True when no request of the client is owed whose reply tells of a transaction: only our own
