@@ -564,6 +564,7 @@ bool pg_lookups_take(struct pg_client *client, const uint8_t *bytes, size_t leng
     bool parses;
 
     if (settings->batch_lookups == BATCH_LOOKUPS_OFF || settings->mode == POOL_MODE_SESSION ||
+        client->pool->clients < 2 || /* with whom? */
         !request_read(client, &request, bytes, length))
         return false;
     parses = request.statement != NULL;

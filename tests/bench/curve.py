@@ -17,7 +17,7 @@ def step(most):
     return next(base * one for one in (1, 2, 5, 10) if base * one >= rough)
 
 
-def draw(clients, lines, pool):
+def draw(clients, lines, pool, mode):
     """lines: {name: rates, None where there is none}."""
     most = max(rate for rates in lines.values() for rate in rates if rate)
     distance = step(most)
@@ -35,7 +35,7 @@ def draw(clients, lines, pool):
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="22" font-size="14">Lookups per second over clients '
-        f"(pgbench -S -M prepared, pool {pool}, one worker)</text>",
+        f"(pgbench -S -M {mode}, pool {pool}, one worker)</text>",
     ]
     for i in range(round(top / distance) + 1):
         at = y(i * distance)

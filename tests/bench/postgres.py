@@ -88,8 +88,9 @@ def pgbench(target, *arguments, mode="simple", clients=50, threads=1, tls=False,
 def calibrated(target, seconds, **options):
     """How many transactions each client should make for a run of about that long. Runs go by
     count: pgbench's own clock begins before the logins, which take seconds at PostgreSQL itself."""
-    rate, _, _ = pgbench(target, "-t", 200, **options)
-    return max(20, int(seconds * rate / options["clients"]))
+    clients = options["clients"]
+    rate, _, _ = pgbench(target, "-t", max(20, 10_000 // clients), **options)
+    return max(20, int(seconds * rate / clients))
 
 
 def measured(target, each, **options):
