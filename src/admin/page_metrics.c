@@ -122,6 +122,17 @@ static const struct {
      COUNTER_wait_timeouts, false},
     {"redis_command_timeouts_total", "commands stopped by command_timeout", COUNTER_query_timeouts,
      false},
+    {"redis_batches_total", "questions that were asked for several clients' reads",
+     COUNTER_batch_count, false},
+    {"redis_batch_keys_total", "keys in these questions", COUNTER_batch_keys, false},
+    {"redis_batch_duplicates_total", "reads answered by the reply to an identical one",
+     COUNTER_batch_duplicates, false},
+    {"redis_batch_nils_total", "keys asked again alone, since nil may hide a wrong type",
+     COUNTER_batch_nils, false},
+    {"redis_batch_errors_total", "questions answered by an error, so that each key was asked alone",
+     COUNTER_batch_errors, false},
+    {"redis_batch_again_total", "keys asked again alone, for whatever reason", COUNTER_batch_again,
+     false},
 };
 
 static void put_redis_counter(void *context, const struct stats_row *stats)

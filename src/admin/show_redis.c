@@ -225,12 +225,18 @@ static void stats_columns(struct sheet *sheet, const void *of)
     sheet_numeric(sheet, "total_server_lost_count", TOTAL(server_lost_count));
     sheet_numeric(sheet, "total_wait_timeouts", TOTAL(wait_timeouts));
     sheet_numeric(sheet, "total_command_timeouts", TOTAL(query_timeouts));
-#undef TOTAL
     sheet_numeric(sheet, "avg_command_count", per_second(row, COUNTER_query_count));
     sheet_numeric(sheet, "avg_recv", per_second(row, COUNTER_bytes_received));
     sheet_numeric(sheet, "avg_sent", per_second(row, COUNTER_bytes_sent));
     sheet_numeric(sheet, "avg_command_time",
                   commands ? (int64_t)(row->last.values[COUNTER_query_time] / commands) : 0);
+    sheet_numeric(sheet, "total_batch_count", TOTAL(batch_count));
+    sheet_numeric(sheet, "total_batch_keys", TOTAL(batch_keys));
+    sheet_numeric(sheet, "total_batch_duplicates", TOTAL(batch_duplicates));
+    sheet_numeric(sheet, "total_batch_nils", TOTAL(batch_nils));
+    sheet_numeric(sheet, "total_batch_errors", TOTAL(batch_errors));
+    sheet_numeric(sheet, "total_batch_again", TOTAL(batch_again));
+#undef TOTAL
 }
 
 static void stats_row(void *sheet, const struct stats_row *row)

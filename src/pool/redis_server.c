@@ -90,6 +90,8 @@ static void server_free(struct server *server)
     stream_close(&server->stream);
     redis_login_free(redis);
     redis_owed_fini(&redis->owed);
+    buffer_clear(&redis->asked, &server->pool->pools->loop->buffers);
+    buffer_clear(&redis->held, &server->pool->pools->loop->buffers);
     free(redis);
 }
 

@@ -223,6 +223,7 @@ void redis_client_set_pool(struct redis_client *client, struct pool *pool)
     if (client->pool)
         pool_client_left(client->pool);
     client->pool = pool;
+    client->place = 0;
     pool_client_joined(pool);
     if (!pool->shared)
         redis_shared_new(pool);

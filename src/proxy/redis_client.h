@@ -3,6 +3,7 @@
  *     redis_requests.c  what it sends: which way each command goes
  *     redis_shared.c    the shared connections: commands of many clients, out in one write
  *     redis_replies.c   their replies, back to each client
+ *     redis_batch.c     reads of many clients, asked together; redis_batch_replies.c the way back
  *     redis_lease.c     a connection of its own: requests out, replies back
  *     redis_session.c   AUTH, HELLO, SELECT and the like: who the client is
  *     redis_pubsub.c    counting what a subscriber is told
@@ -67,9 +68,14 @@ struct redis_client {
     uint64_t write_server; /* id of the server that carried its last write; 0 = none */
     uint32_t inflight;     /* its replies that shared connections owe */
     uint32_t epoch;        /* of the shared connection that owes them */
+    uint64_t place;        /* where its last unsent command stands (redis_batch.c) */
+    uint32_t place_key, batch_turn;
     struct address from;
     uint8_t state;
     uint8_t reply_mode, lost;
+    bool batched;      /* some of `inflight` are asked with others': nothing may go behind them */
+    bool again;        /* some of these are asked again, so those behind them are, too */
+    bool batch_plain;  /* has an unsent command that will not be asked again */
     bool held;         /* the request at the start of `in` waits for its replies */
     bool wants_apart;  /* WAITING: for a connection that it will keep */
     bool long_request; /* its lease carries a request that is passed on in pieces */

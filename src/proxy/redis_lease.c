@@ -140,11 +140,11 @@ void redis_lease_send(struct redis_client *client, const void *bytes, size_t len
     if (redis->owed.length == 0)
         redis->progress_us = loop_now_us(&client->worker->loop);
     owed = redis_owed_push(&redis->owed);
-    owed->client = client;
-    owed->command = command;
-    owed->since_us = loop_now_us(&client->worker->loop);
-    owed->bytes = (uint32_t)length;
-    owed->action = (uint8_t)action;
+    *owed = (struct redis_owed){.client = client,
+                                .command = command,
+                                .since_us = loop_now_us(&client->worker->loop),
+                                .bytes = (uint32_t)length,
+                                .action = (uint8_t)action};
     stream_queue(&redis->base.stream, bytes, length);
     if (timeout_us && redis->base.holder_due_us == UINT64_MAX) {
         redis->base.holder_due_us = owed->since_us + timeout_us;

@@ -3,6 +3,7 @@
  * commands that it was not sent go to the next one, the others are answered with an error. */
 #include <string.h>
 
+#include "redis_batch.h"
 #include "redis_client.h"
 #include "redis_shared.h"
 
@@ -16,17 +17,17 @@
 
 /* ---- to clients ---- */
 
-/* The client has one reply less to wait for. */
-static void client_replied(struct redis_client *client)
+void redis_replies_count(struct redis_client *client)
 {
     ensure(client->inflight > 0);
-    if (--client->inflight == 0 && client->held)
+    if (--client->inflight > 0)
+        return;
+    client->batched = client->again = false;
+    if (client->held)
         redis_client_resume(client);
 }
 
-/* Sends bytes of replies. They are sent at once when they are the last that are due, else kept for
- * the end of this read. False: the client left too much unread and is closed. */
-static bool client_send(struct redis_client *client, const uint8_t *bytes, size_t length)
+void redis_replies_send(struct redis_client *client, const uint8_t *bytes, size_t length)
 {
     if (client->inflight == 0) {
         stream_write(&client->stream, bytes, length);
@@ -35,7 +36,7 @@ static bool client_send(struct redis_client *client, const uint8_t *bytes, size_
         if (!list_node_linked(&client->unflushed))
             list_push_back(&client->worker->redis_unflushed, &client->unflushed);
     }
-    return !redis_client_overflows(client);
+    redis_client_overflows(client);
 }
 
 void redis_replies_flush(struct worker *worker)
@@ -50,9 +51,9 @@ static void owed_fail(struct redis_owed owed, const uint8_t *text, size_t length
 {
     if (!owed.client)
         return;
-    client_replied(owed.client);
+    redis_replies_count(owed.client);
     if (owed.action != REDIS_DROP)
-        client_send(owed.client, text, length);
+        redis_replies_send(owed.client, text, length);
 }
 
 /* Answers the first `count` of a ring with an error. */
@@ -84,10 +85,9 @@ static uint32_t shared_take_back(struct redis_shared *shared, struct redis_serve
         bytes += redis_owed_at(&redis->owed, --count)->bytes;
     if (bytes == 0)
         return count;
-    buffer_append(&together, cache, buffer_bytes(&stream->out) + pending - bytes, bytes);
+    redis_batch_take_back(shared, redis, count, buffer_bytes(&stream->out) + pending - bytes, &ring,
+                          &together);
     buffer_append(&together, cache, buffer_bytes(&shared->unsent), buffer_length(&shared->unsent));
-    for (uint32_t i = count; i < redis->owed.length; i++)
-        *redis_owed_push(&ring) = *redis_owed_at(&redis->owed, i);
     redis->owed.length = count;
     redis_owed_move(&ring, &shared->unsent_owed);
     redis_owed_fini(&shared->unsent_owed);
@@ -125,14 +125,20 @@ static size_t slow_bytes(const struct redis_client *client)
 
 static bool server_is_slowed(struct redis_server *redis)
 {
-    struct redis_client *client;
+    struct redis_client *client = NULL;
+    uint32_t same;
 
     if (redis->slow_client)
         return true;
     if (!redis->begun || redis->passed_bytes < LARGE_BYTES || redis->owed.length == 0)
         return false;
-    client = redis_owed_at(&redis->owed, 0)->client;
-    if (!client || stream_pending(&client->stream) < slow_bytes(client) || client->slow)
+    same = redis_owed_at(&redis->owed, 0)->same;
+    for (uint32_t i = 0; i <= same && !client; i++) {
+        client = redis_owed_at(&redis->owed, i)->client;
+        if (client && (stream_pending(&client->stream) < slow_bytes(client) || client->slow))
+            client = NULL;
+    }
+    if (!client)
         return false;
     redis->slow_client = client;
     redis->slow_pending = stream_pending(&client->stream);
@@ -192,10 +198,14 @@ static void server_gone(struct redis_server *redis, enum resp_error error, const
     resp_write_error(&writer, error, NULL, NULL);
     /* Half a reply cannot be mended. */
     if (redis->begun && count > 0) {
-        struct redis_client *client = redis_owed_at(&redis->owed, 0)->client;
+        uint32_t same = redis_owed_at(&redis->owed, 0)->same;
 
-        if (client)
-            redis_client_close(client, "its reply was cut off by the loss of the server");
+        for (uint32_t i = 0; i <= same; i++) {
+            struct redis_client *client = redis_owed_at(&redis->owed, i)->client;
+
+            if (client)
+                redis_client_close(client, "its reply was cut off by the loss of the server");
+        }
     }
     redis_replies_fail(&redis->owed, count, text, writer.length);
     redis->base.holder = NULL;
@@ -218,7 +228,7 @@ struct run {
 static void run_send(struct run *run)
 {
     if (run->client)
-        client_send(run->client, run->bytes, run->length);
+        redis_replies_send(run->client, run->bytes, run->length);
     run->client = NULL;
     run->length = 0;
 }
@@ -250,6 +260,7 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
             redis->begun = false;
             redis->passed_bytes = 0;
             redis->first = bytes[at];
+            redis_batch_expect(redis);
         }
         event = resp_reply_feed(&redis->parser, bytes + at, length - at, &took);
         if (event == RESP_REPLY_BAD || (redis->owed.length == 0 && redis->first != '>')) {
@@ -260,7 +271,11 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
         if (redis->first == '>')
             continue; /* nobody on a shared connection has asked to be told anything */
         owed = redis_owed_at(&redis->owed, 0);
-        if (event == RESP_REPLY_WHOLE) {
+        if (redis_batch_owes(redis)) {
+            run_send(&run);
+            if (!redis_batch_reply(redis, event, bytes + at - took, took, &count, &time_us))
+                return false;
+        } else if (event == RESP_REPLY_WHOLE) {
             struct redis_owed done = *owed;
 
             redis_owed_pop(&redis->owed);
@@ -275,13 +290,13 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
                 done.client->write_server = redis->base.id;
             if (done.action == REDIS_DROP) {
                 run_send(&run);
-                client_replied(done.client);
+                redis_replies_count(done.client);
                 continue;
             }
             /* The run is sent after its last reply is counted. */
             if (run.client != done.client)
                 run_send(&run);
-            client_replied(done.client);
+            redis_replies_count(done.client);
             run_add(&run, done.client, bytes + at - took, took);
         } else {
             redis->begun = true;
@@ -367,13 +382,15 @@ void redis_replies_overdue(struct server *server)
         struct redis_owed *owed = redis_owed_at(&redis->owed, i);
         struct redis_owed late = *owed;
 
+        /* Not quite in order: a read that was asked again has waited since before. */
         if (owed->since_us + timeout_us > now_us) {
-            next_us = owed->since_us + timeout_us;
-            break;
+            if (owed->since_us + timeout_us < next_us)
+                next_us = owed->since_us + timeout_us;
+            continue;
         }
         /* WAIT brings its own limit; half a reply is on its way. */
         if (!owed->client || (redis->waiting && i + 1 == redis->owed.length) ||
-            (i == 0 && redis->begun))
+            (redis->begun && i <= redis_owed_at(&redis->owed, 0)->same))
             continue;
         counter_add(&shared->pool->counters.query_timeouts, 1);
         owed->client = NULL;

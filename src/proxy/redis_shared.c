@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "redis_batch.h"
 #include "redis_client.h"
 #include "redis_shared.h"
 #include "sluice/base/memory.h"
@@ -60,7 +61,7 @@ static bool shared_takes(struct redis_client *client, const struct redis_input *
 {
     struct redis_shared *shared = client->pool->shared;
 
-    if (client->inflight > 0 && client->epoch != shared->epoch) {
+    if (client->inflight > 0 && (client->epoch != shared->epoch || client->batched)) {
         *verdict = REDIS_VERDICT_HOLD;
         return false;
     }
@@ -72,19 +73,21 @@ static bool shared_takes(struct redis_client *client, const struct redis_input *
     return false;
 }
 
-static void shared_owe(struct redis_client *client, const struct redis_command *command,
-                       size_t bytes, enum redis_action action)
+static struct redis_owed *shared_owe(struct redis_client *client,
+                                     const struct redis_command *command, size_t bytes,
+                                     enum redis_action action)
 {
     struct redis_shared *shared = client->pool->shared;
     struct redis_owed *owed = redis_owed_push(&shared->unsent_owed);
 
-    owed->client = client;
-    owed->command = command;
-    owed->since_us = loop_now_us(redis_shared_loop(shared));
-    owed->bytes = (uint32_t)bytes;
-    owed->action = (uint8_t)action;
+    *owed = (struct redis_owed){.client = client,
+                                .command = command,
+                                .since_us = loop_now_us(redis_shared_loop(shared)),
+                                .bytes = (uint32_t)bytes,
+                                .action = (uint8_t)action};
     client->inflight++;
     client->epoch = shared->epoch;
+    return owed;
 }
 
 static void shared_gather(struct redis_client *client, const void *bytes, size_t length)
@@ -97,12 +100,15 @@ static void shared_gather(struct redis_client *client, const void *bytes, size_t
 
 enum redis_verdict redis_shared_push(struct redis_client *client, struct redis_input *input)
 {
-    const struct redis_call *call = &input->call;
+    struct redis_shared *shared = client->pool->shared;
+    struct redis_owed *owed;
     enum redis_verdict verdict;
 
     if (!shared_takes(client, input, &verdict))
         return verdict;
-    shared_owe(client, call->command, input->length, redis_client_action(client));
+    owed = shared_owe(client, input->call.command, input->length, redis_client_action(client));
+    owed->batch = (uint8_t)redis_batch_kind(shared, input);
+    shared->joinable += owed->batch != REDIS_BATCH_NONE;
     shared_gather(client, input->bytes, input->length);
     return REDIS_VERDICT_DONE;
 }
@@ -182,6 +188,7 @@ static void shared_fail_unsent(struct redis_shared *shared, const struct pool_fa
     struct worker *worker = container_of(redis_shared_pools(shared), struct worker, pools);
 
     buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
+    shared->joinable = 0;
     redis_replies_fail(&shared->unsent_owed, shared->unsent_owed.length, text, length);
     redis_replies_flush(worker);
     redis_shared_resume_stalled(shared);
@@ -191,7 +198,7 @@ static void shared_attach(struct redis_shared *shared, struct server *server)
 {
     struct redis_server *redis = redis_server_of(server);
 
-    ensure(redis->owed.length == 0 && !shared->server);
+    ensure(redis->owed.length == 0 && buffer_length(&redis->asked) == 0 && !shared->server);
     server_move(server, SERVER_SHARED);
     server->holder = shared;
     server->holder_ready = redis_replies_ready;
@@ -287,6 +294,27 @@ static void shared_waited(struct timer *timer)
     shared_fail_unsent(shared, &too_long);
 }
 
+/* Writes what is unsent. False: nothing of it was written, since the connection is lost. */
+static bool shared_write(struct redis_shared *shared, struct redis_server *redis)
+{
+    bool joined = redis_batch_join(shared);
+    const struct buffer *bytes = joined ? redis_batch_bytes(shared) : &shared->unsent;
+
+    stream_write(&redis->base.stream, buffer_bytes(bytes), buffer_length(bytes));
+    if (redis->base.stream.error) {
+        if (joined)
+            redis_batch_drop(shared);
+        return false; /* it goes elsewhere when the loss is found */
+    }
+    buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
+    shared->joinable = 0;
+    if (joined)
+        redis_batch_sent(shared, redis);
+    else
+        redis_owed_move(&redis->owed, &shared->unsent_owed);
+    return true;
+}
+
 /* At the end of the turn: what was gathered goes out. */
 static void shared_flush(struct task *task)
 {
@@ -314,12 +342,8 @@ static void shared_flush(struct task *task)
         return; /* goes on when the server has taken that, or is found to be lost */
     if (redis->owed.length == 0)
         redis->progress_us = loop_now_us(redis_shared_loop(shared));
-    stream_write(&redis->base.stream, buffer_bytes(&shared->unsent),
-                 buffer_length(&shared->unsent));
-    if (redis->base.stream.error)
-        return; /* none of it was written: it goes elsewhere when the loss is found */
-    buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
-    redis_owed_move(&redis->owed, &shared->unsent_owed);
+    if (!shared_write(shared, redis))
+        return;
     if (timeout_us && redis->base.holder_due_us == UINT64_MAX && redis->owed.length > 0) {
         redis->base.holder_due_us = redis_owed_at(&redis->owed, 0)->since_us + timeout_us;
         server_watch(&redis->base);
@@ -412,6 +436,7 @@ static void shared_free(struct pool *pool)
     loop_undefer(redis_shared_loop(shared), &shared->flush);
     buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
     redis_owed_fini(&shared->unsent_owed);
+    redis_batch_free(shared);
     free(shared);
 }
 

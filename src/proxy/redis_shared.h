@@ -5,6 +5,8 @@
 
 #include "redis_client.h"
 
+struct redis_batcher;
+
 struct redis_shared {
     struct pool *pool;
     struct redis_server *server; /* takes commands now; NULL: none does */
@@ -16,6 +18,9 @@ struct redis_shared {
     struct list stalled; /* clients that wait for room */
     bool limited;        /* its servers want a login first: they take small requests only */
     uint32_t epoch;      /* grows when `server` becomes another one */
+    uint32_t joinable;   /* of what is unsent, reads that might be asked together */
+    struct redis_batcher *batcher;                    /* NULL until there are some */
+    uint64_t alone_until_us[REDIS_BATCH_ZMSCORE + 1]; /* kinds that the server has refused */
 };
 
 static inline struct pools *redis_shared_pools(const struct redis_shared *shared)
@@ -72,6 +77,13 @@ void redis_replies_taken(struct redis_client *client);
 /* Answers the first `count` of a ring with an error. */
 void redis_replies_fail(struct redis_owed_ring *ring, uint32_t count, const uint8_t *text,
                         size_t length);
+
+/* The client has one reply less to wait for. */
+void redis_replies_count(struct redis_client *client);
+
+/* Sends it bytes of a reply, after that was counted. They are sent at once when they are the last
+ * that are due, else kept for the end of this read. May close a client that reads nothing. */
+void redis_replies_send(struct redis_client *client, const uint8_t *bytes, size_t length);
 
 /* Sends what is kept for clients that got replies in this turn. */
 void redis_replies_flush(struct worker *worker);

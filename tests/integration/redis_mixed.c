@@ -224,7 +224,8 @@ START_TEST(five_hundred_clients_get_their_own_replies)
     uint16_t port;
 
     redis_start(&redis, NULL);
-    port = redis_pooled(&sluice, &redis, "pool_size=8", _i ? "workers = 2\n" : "workers = 1\n");
+    port = redis_pooled(&sluice, &redis, _i == 2 ? "pool_size=8 batch_keys=on" : "pool_size=8",
+                        _i == 1 ? "workers = 2\n" : "workers = 1\n");
     crowds_run(port, NULL);
     await(redis_connections(&redis, "") <= 8 + 100, 20);
     sluice_stop(&sluice);
@@ -236,7 +237,8 @@ START_TEST(none_is_mixed_up_while_connections_are_killed)
     uint16_t port;
 
     redis_start(&redis, NULL);
-    port = redis_pooled(&sluice, &redis, "pool_size=8", "workers = 2\n");
+    port = redis_pooled(&sluice, &redis, _i ? "pool_size=8 batch_keys=on" : "pool_size=8",
+                        "workers = 2\n");
     crowds_run(port, &redis);
     sluice_stop(&sluice);
 }
@@ -246,7 +248,7 @@ int main(void)
 {
     Suite *suite = suite_create("redis_mixed");
 
-    suite_add_loop(suite, SUITE_OURS, 120, five_hundred_clients_get_their_own_replies, 2);
-    suite_add(suite, SUITE_OURS, 120, none_is_mixed_up_while_connections_are_killed);
+    suite_add_loop(suite, SUITE_OURS, 120, five_hundred_clients_get_their_own_replies, 3);
+    suite_add_loop(suite, SUITE_OURS, 120, none_is_mixed_up_while_connections_are_killed, 2);
     return suite_finish(suite);
 }

@@ -24,8 +24,12 @@ struct redis_owed {
     struct redis_client *client; /* NULL: it has gone */
     const struct redis_command *command;
     uint64_t since_us;
-    uint32_t bytes; /* of the command */
+    uint32_t bytes; /* of the command; where several are one question the last has them all */
     uint8_t action;
+    uint8_t batch;  /* unsent: how it may be asked with others (enum redis_batch) */
+    uint16_t same;  /* so many behind it get the same reply */
+    uint16_t keys;  /* it is the first of a question of so many keys; 0: one reply, as it is */
+    uint16_t asked; /* first of a key: bytes of its request in the server's `asked` */
 };
 
 struct redis_owed_ring {

@@ -33,6 +33,9 @@ struct redis_server {
     struct server base;
     struct resp_reply_parser parser;
     struct redis_owed_ring owed; /* what clients asked; questions of our own come behind these */
+    struct buffer asked;         /* requests of clients that were asked together, in that order */
+    struct buffer held;  /* the beginning of a reply that is for several of them */
+    uint32_t elements;           /* that the reply to such a question still has */
     struct redis_login *login;   /* while connecting and logging in */
     uint64_t client_id;          /* what CLIENT ID said; 0 = unknown */
     uint64_t progress_us;        /* when it last sent something */
