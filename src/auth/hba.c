@@ -288,6 +288,22 @@ void hba_free(struct hba *hba)
     free(hba);
 }
 
+size_t hba_uses(const struct hba *hba, enum auth_method method)
+{
+    for (size_t i = 0; i < hba->rule_count; i++)
+        if (hba->rules[i].method == method)
+            return hba->rules[i].line;
+    return 0;
+}
+
+bool hba_asks_same_host(const struct hba *hba)
+{
+    for (size_t i = 0; i < hba->rule_count; i++)
+        if (hba->rules[i].address == HBA_ADDRESS_SAME_HOST)
+            return true;
+    return false;
+}
+
 static bool match_database(const struct hba_word *word, const struct hba_question *question)
 {
     if (question->replication || hba_word_is(word, "replication"))

@@ -19,7 +19,7 @@ static const struct conf_choice auth_type_choices[] = {
     {.name = "md5", .value = AUTH_TYPE_MD5},
     {.name = "scram-sha-256", .value = AUTH_TYPE_SCRAM_SHA_256},
     {.name = "cert", .value = AUTH_TYPE_CERT},
-    {.name = "hba", .value = AUTH_TYPE_HBA, .later = true},
+    {.name = "hba", .value = AUTH_TYPE_HBA},
     {.name = "ldap", .value = AUTH_TYPE_LDAP, .later = true},
     {.name = "pam", .value = AUTH_TYPE_PAM, .later = true},
     {0},

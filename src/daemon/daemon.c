@@ -9,7 +9,6 @@
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/conf/sections.h"
-#include "sluice/daemon/lookups.h"
 #include "sluice/daemon/systemd.h"
 #include "sluice/net/listener.h"
 #include "sluice/proxy/worker.h"
@@ -38,7 +37,7 @@ struct daemon {
     struct loop loop;
     struct mailbox mailbox;
     struct conf *conf;
-    struct tls *tls;
+    struct made made;
     struct admin *admin;
     struct door *doors;
     int door_count;
@@ -131,21 +130,21 @@ static void daemon_configure(struct daemon *daemon, struct conf *conf)
     daemon_configure_log(daemon->options, conf);
     daemon_set_limits(daemon);
     daemon_tune_listeners(daemon);
-    workers_configure(&daemon->process, conf, daemon->tls);
+    workers_configure(&daemon->process, conf, daemon->made.tls, daemon->made.access);
 }
 
-/* Takes up new settings (NULL: none), and the certificates that they name, for connections to come;
+/* Takes up new settings (NULL: none), and the files that they name, for connections to come;
  * false when those are no good, which leaves everything as it was. */
 static bool daemon_take(struct daemon *daemon, struct conf *conf, struct conf_report *report)
 {
-    struct tls *tls = conf && lookups_valid(conf, report) ? tls_new(conf, report) : NULL;
+    struct made made;
 
-    if (!tls) {
+    if (!conf || !made_from(&made, conf, report)) {
         conf_drop(conf);
         return false;
     }
-    tls_drop(daemon->tls);
-    daemon->tls = tls;
+    made_drop(&daemon->made);
+    daemon->made = made;
     daemon_configure(daemon, conf);
     return true;
 }
@@ -450,7 +449,7 @@ static void daemon_fini(struct daemon *daemon)
     loop_fini(&daemon->loop);
     process_remove_pidfile(daemon->conf->pidfile);
     conf_drop(daemon->conf);
-    tls_drop(daemon->tls);
+    made_drop(&daemon->made);
     free(daemon->doors);
     free(daemon->beats);
     free(daemon);
@@ -467,7 +466,7 @@ static void event_said(int severity, const char *text)
         log_write(LOG_LEVEL_DEBUG, NULL, "libevent: %s", text);
 }
 
-int daemon_run(const struct options *options, struct conf *conf, struct tls *tls,
+int daemon_run(const struct options *options, struct conf *conf, struct made made,
                struct listening *listening, int listening_count)
 {
     struct daemon *daemon = memory_new(sizeof(*daemon));
@@ -476,7 +475,7 @@ int daemon_run(const struct options *options, struct conf *conf, struct tls *tls
     event_set_log_callback(event_said);
     daemon->options = options;
     daemon->conf = conf;
-    daemon->tls = tls;
+    daemon->made = made;
     loop_init(&daemon->loop);
     mailbox_init(&daemon->mailbox, &daemon->loop, daemon);
     daemon->process.main_mailbox = &daemon->mailbox;
@@ -488,7 +487,7 @@ int daemon_run(const struct options *options, struct conf *conf, struct tls *tls
     daemon_set_limits(daemon);
     daemon_watch_signals(daemon);
     daemon_start_admin(daemon);
-    workers_start(&daemon->process, conf, tls);
+    workers_start(&daemon->process, conf, made.tls, made.access);
     daemon_listen(daemon, listening, listening_count);
     daemon_start_timers(daemon);
     log_info("process up: sluice %s, %u workers, libevent %s", SLUICE_VERSION,

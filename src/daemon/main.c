@@ -4,13 +4,13 @@
 
 #include "sluice/base/log.h"
 #include "sluice/daemon/daemon.h"
-#include "sluice/daemon/lookups.h"
 #include "sluice/daemon/top.h"
 
 /* All that is done to the process before threads exist. Returns how many sockets listen, or -1. */
-static int prepare(const struct options *options, const struct conf *conf, struct tls **tls,
+static int prepare(const struct options *options, const struct conf *conf, struct made *made,
                    struct conf_report *report, struct listening *listening)
 {
+    bool valid;
     int opened;
 
     if (!process_become(options->user ? options->user : conf->user))
@@ -18,9 +18,9 @@ static int prepare(const struct options *options, const struct conf *conf, struc
     if (!daemon_configure_log(options, conf) || !process_pidfile_free(conf->pidfile))
         return -1;
     /* As the user who will read them again at a reload. */
-    *tls = lookups_valid(conf, report) ? tls_new(conf, report) : NULL;
+    valid = made_from(made, conf, report);
     conf_report_log(report);
-    if (!*tls)
+    if (!valid)
         return -1;
     opened = process_listen(conf, listening);
     if (opened < 0)
@@ -37,7 +37,7 @@ int main(int count, char **arguments)
     struct conf_report report;
     struct listening listening[LISTENING_MAX] = {0};
     struct conf *conf;
-    struct tls *tls = NULL;
+    struct made made = {0};
     int status, opened;
 
     if (!options_read(&options, count, arguments, &status))
@@ -45,14 +45,13 @@ int main(int count, char **arguments)
     conf_report_init(&report);
     conf = conf_load(options.file, &report);
     if (!conf || options.check) {
-        tls = conf && lookups_valid(conf, &report) ? tls_new(conf, &report) : NULL;
+        status = conf && made_from(&made, conf, &report) ? EXIT_SUCCESS : EXIT_FAILURE;
         conf_report_print(&report, stderr);
         conf_report_fini(&report);
-        if (tls)
+        if (status == EXIT_SUCCESS)
             printf("%s: no mistakes\n", options.file);
         conf_drop(conf);
-        status = tls ? EXIT_SUCCESS : EXIT_FAILURE;
-        tls_drop(tls);
+        made_drop(&made);
         return status;
     }
     if (options.top) {
@@ -61,13 +60,13 @@ int main(int count, char **arguments)
         conf_drop(conf);
         return status;
     }
-    opened = prepare(&options, conf, &tls, &report, listening);
+    opened = prepare(&options, conf, &made, &report, listening);
     conf_report_fini(&report);
     if (opened < 0) {
         process_close_listening(listening);
         conf_drop(conf);
-        tls_drop(tls);
+        made_drop(&made);
         return EXIT_FAILURE;
     }
-    return daemon_run(&options, conf, tls, listening, opened);
+    return daemon_run(&options, conf, made, listening, opened);
 }

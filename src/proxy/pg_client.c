@@ -2,6 +2,7 @@
 #include "pg_cancels.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_startup.h"
 
 #include <stdio.h>
 #include <stdlib.h>

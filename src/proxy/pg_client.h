@@ -158,16 +158,6 @@ const char *pg_client_address(const struct pg_client *client, char text[ADDRESS_
 void pg_client_log(const struct pg_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* pg_startup.c: reads and steps while STARTUP or LOGIN. */
-void pg_startup_run(struct pg_client *client);
-void pg_startup_free(struct pg_client *client);
-/* pg_startup_parameters.c: takes one of the startup packet; all have come; refuses what only
- * session mode could take. False: the client is closed. */
-bool pg_startup_parameter(struct pg_client *client, const char *name, const char *value);
-void pg_startup_parameters_end(struct pg_client *client);
-bool pg_startup_parameters_supported(struct pg_client *client);
-void verifier_cache_clear(struct worker *worker);
-
 /* pg_welcome.c: authenticated: finds the pool and worker; then has it ready for its first query. */
 void pg_welcome_begin(struct pg_client *client);
 void pg_welcome_server_ready(struct pg_client *client);

@@ -58,7 +58,8 @@ bool pg_encryption_missing(const struct pg_client *client)
            !client->stream.tls;
 }
 
-void pg_encryption_terms(const struct pg_client *client, struct login_terms *terms)
+void pg_encryption_terms(const struct pg_client *client, const struct hba_answer *rule,
+                         struct login_terms *terms)
 {
     struct channel_binding *binding = &terms->binding;
     char name[COMMON_NAME_BYTES];
@@ -68,8 +69,10 @@ void pg_encryption_terms(const struct pg_client *client, struct login_terms *ter
     binding->bytes =
         (uint8_t)stream_tls_binding(&client->stream, binding->data, sizeof(binding->data));
     if (terms->method == AUTH_CERT)
-        terms->identity_matches = stream_tls_common_name(&client->stream, name, sizeof(name)) &&
-                                  strcmp(name, terms->user) == 0;
+        terms->identity_matches =
+            stream_tls_common_name(&client->stream, name, sizeof(name)) &&
+            (rule ? access_names(client->worker->access, rule, name, terms->user)
+                  : strcmp(name, terms->user) == 0);
 }
 
 const char *pg_encryption_text(const struct pg_client *client, char text[STREAM_TLS_BYTES])

@@ -4,6 +4,7 @@
 #define SLUICE_PROXY_PG_ENCRYPTION_H
 
 #include "pg_client.h"
+#include "sluice/proxy/access.h"
 
 /* The first byte of TLS (a handshake record), which no startup packet begins with. */
 #define PG_FIRST_BYTE_OF_TLS 0x16
@@ -18,9 +19,10 @@ bool pg_encryption_direct(struct pg_client *client, const uint8_t *bytes, size_t
 /* True when the settings ask for TLS and the client did not. */
 bool pg_encryption_missing(const struct pg_client *client);
 
-/* Adds to the terms of its login: the channel binding, and whether its certificate names the user.
- */
-void pg_encryption_terms(const struct pg_client *client, struct login_terms *terms);
+/* Adds to the terms of its login: the channel binding, and whether its certificate names the user,
+ * by the map of the rule, if one has let it in (auth_type = hba), else NULL. */
+void pg_encryption_terms(const struct pg_client *client, const struct hba_answer *rule,
+                         struct login_terms *terms);
 
 /* For the log: protocol and cipher, or "no". */
 const char *pg_encryption_text(const struct pg_client *client, char text[STREAM_TLS_BYTES]);

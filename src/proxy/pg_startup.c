@@ -5,9 +5,11 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "pg_access.h"
 #include "pg_cancels.h"
 #include "pg_client.h"
 #include "pg_encryption.h"
+#include "pg_startup.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"
@@ -179,6 +181,7 @@ static bool login_begin(struct pg_client *client)
     const struct conf_user *user;
     struct login_terms *terms = &login->terms;
     struct auth_request request = {.code = AUTH_REQUEST_OK};
+    struct hba_answer rule = {.method = AUTH_REJECT};
     char text[STREAM_TLS_BYTES];
     static const enum auth_method methods[] = {
         [AUTH_TYPE_ANY] = AUTH_ANY,
@@ -204,6 +207,10 @@ static bool login_begin(struct pg_client *client)
     terms->usual_kind = usual_kind(login->conf);
     terms->key = &worker->process->auth_key;
     terms->scram_iterations = (uint32_t)login->conf->scram_iterations;
+    if (login->conf->auth_type == AUTH_TYPE_HBA) {
+        rule = pg_access_rule(client);
+        terms->method = rule.method;
+    }
     if (user && user->secret) {
         secret_parse(&login->secret, user->secret);
         terms->secret = &login->secret;
@@ -212,7 +219,9 @@ static bool login_begin(struct pg_client *client)
     }
     if (login->console && pg_console_same_user(client))
         terms->method = AUTH_ANY;
-    pg_encryption_terms(client, terms);
+    pg_encryption_terms(client, login->conf->auth_type == AUTH_TYPE_HBA ? &rule : NULL, terms);
+    if (terms->method == AUTH_PEER)
+        terms->identity_matches = pg_access_peer(client, &rule);
     pg_client_move(client, PG_CLIENT_LOGIN);
     login_check_init(&login->check, terms);
     return login_proceed(client, login_check_start(&login->check, &request), &request);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "pg_client.h"
+#include "pg_startup.h"
 
 static void parameter_refuse(struct pg_client *client, const char *what, const char *name)
 {

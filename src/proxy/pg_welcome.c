@@ -6,6 +6,7 @@
 
 #include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_startup.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/pg.h"

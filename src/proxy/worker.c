@@ -9,12 +9,14 @@
 
 #include "pg_client.h"
 #include "pg_peers.h"
+#include "pg_startup.h"
 #include "redis_client.h"
 #include "redis_shared.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/net/helper.h"
 #include "sluice/pool/pools_orders.h"
+#include "sluice/proxy/access.h"
 #include "statement_stats.h"
 
 struct accepted {
@@ -28,6 +30,7 @@ struct order {
     struct mail mail;
     const struct conf *conf; /* held for the receiver */
     const struct tls *tls;   /* likewise */
+    const struct access *access;
     bool on;
 };
 
@@ -120,12 +123,13 @@ static void *worker_run(void *argument)
 }
 
 static void worker_init(struct worker *worker, struct process *process, unsigned index,
-                        const struct conf *conf, const struct tls *tls)
+                        const struct conf *conf, const struct tls *tls, const struct access *access)
 {
     worker->index = index;
     worker->process = process;
     worker->conf = conf_hold(conf);
     worker->tls = tls_hold(tls);
+    worker->access = access_hold(access);
     loop_init(&worker->loop);
     mailbox_init(&worker->mailbox, &worker->loop, worker);
     for (unsigned kind = 0; kind < CLIENTS_KINDS; kind++)
@@ -147,14 +151,15 @@ static void worker_init(struct worker *worker, struct process *process, unsigned
     process->registry.workers[index] = &worker->pools;
 }
 
-void workers_start(struct process *process, const struct conf *conf, const struct tls *tls)
+void workers_start(struct process *process, const struct conf *conf, const struct tls *tls,
+                   const struct access *access)
 {
     unsigned count = process->registry.worker_count;
     sigset_t all, before;
 
     process->workers = memory_new(count * sizeof(process->workers[0]));
     for (unsigned i = 0; i < count; i++)
-        worker_init(&process->workers[i], process, i, conf, tls);
+        worker_init(&process->workers[i], process, i, conf, tls, access);
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -205,6 +210,7 @@ static void worker_fini(struct worker *worker)
     loop_fini(&worker->loop);
     conf_drop(worker->conf);
     tls_drop(worker->tls);
+    access_drop(worker->access);
 }
 
 void workers_join(struct process *process)
@@ -232,9 +238,11 @@ static void configure_delivered(struct mail *mail, void *receiver)
     struct worker *worker = receiver;
     const struct conf *before = worker->conf;
     const struct tls *tls_before = worker->tls;
+    const struct access *access_before = worker->access;
 
     worker->conf = order->conf;
     worker->tls = order->tls;
+    worker->access = order->access;
     verifier_cache_clear(worker);
     pools_configure(&worker->pools, worker->conf, worker->tls);
     pools_warm(&worker->pools, &pg_server_kind);
@@ -245,6 +253,7 @@ static void configure_delivered(struct mail *mail, void *receiver)
     pg_replies_close_replaced(worker);
     conf_drop(before);
     tls_drop(tls_before);
+    access_drop(access_before);
     free(order);
 }
 
@@ -279,7 +288,8 @@ static void stop_delivered(struct mail *mail, void *receiver)
 
 static void workers_order(struct process *process,
                           void (*deliver)(struct mail *mail, void *receiver),
-                          const struct conf *conf, const struct tls *tls, bool on)
+                          const struct conf *conf, const struct tls *tls,
+                          const struct access *access, bool on)
 {
     for (unsigned i = 0; i < process->registry.worker_count; i++) {
         struct order *order = memory_new(sizeof(*order));
@@ -287,29 +297,31 @@ static void workers_order(struct process *process,
         order->mail.deliver = deliver;
         order->conf = conf ? conf_hold(conf) : NULL;
         order->tls = tls_hold(tls);
+        order->access = access_hold(access);
         order->on = on;
         mailbox_send(&process->workers[i].mailbox, &order->mail);
     }
 }
 
-void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls)
+void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls,
+                       const struct access *access)
 {
-    workers_order(process, configure_delivered, conf, tls, false);
+    workers_order(process, configure_delivered, conf, tls, access, false);
 }
 
 void workers_pause(struct process *process, bool paused)
 {
-    workers_order(process, pause_delivered, NULL, NULL, paused);
+    workers_order(process, pause_delivered, NULL, NULL, NULL, paused);
 }
 
 void workers_drain(struct process *process, bool wait_for_clients)
 {
     atomic_store(&process->refusing, true);
-    workers_order(process, drain_delivered, NULL, NULL, wait_for_clients);
+    workers_order(process, drain_delivered, NULL, NULL, NULL, wait_for_clients);
 }
 
 void workers_stop(struct process *process)
 {
     atomic_store(&process->refusing, true);
-    workers_order(process, stop_delivered, NULL, NULL, false);
+    workers_order(process, stop_delivered, NULL, NULL, NULL, false);
 }

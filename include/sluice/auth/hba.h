@@ -43,6 +43,12 @@ struct hba_answer {
 struct hba *hba_parse(const char *text, const char *file, struct conf_report *report);
 void hba_free(struct hba *hba);
 
+/* The first line with this method; 0: there is none. */
+size_t hba_uses(const struct hba *hba, enum auth_method method);
+
+/* True when a line has samehost for its address. */
+bool hba_asks_same_host(const struct hba *hba);
+
 /* The first line that matches decides. */
 struct hba_answer hba_match(const struct hba *hba, const struct hba_question *question);
 

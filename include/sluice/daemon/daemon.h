@@ -3,13 +3,13 @@
 #ifndef SLUICE_DAEMON_DAEMON_H
 #define SLUICE_DAEMON_DAEMON_H
 
+#include "sluice/daemon/made.h"
 #include "sluice/daemon/options.h"
 #include "sluice/daemon/process.h"
-#include "sluice/net/tls.h"
 
 /* Runs until it is told to end; takes over conf, tls and the listening sockets. Returns the exit
  * status. */
-int daemon_run(const struct options *options, struct conf *conf, struct tls *tls,
+int daemon_run(const struct options *options, struct conf *conf, struct made made,
                struct listening *listening, int listening_count);
 
 /* Applies the settings of the log. */

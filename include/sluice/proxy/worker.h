@@ -11,6 +11,7 @@
 #include "sluice/proxy/statement_timings.h"
 
 struct console_client;
+struct access;
 struct pg_client;
 struct cancel_slot;
 struct verifier_cache;
@@ -44,6 +45,7 @@ struct worker {
     struct statements statements;       /* what its clients have prepared */
     const struct conf *conf;            /* held */
     const struct tls *tls;              /* held */
+    const struct access *access;        /* held */
     struct list clients[CLIENTS_KINDS]; /* struct pg_client */
     struct list redis_clients;          /* struct redis_client */
     struct list redis_unflushed;        /* those who got replies in this read */
@@ -61,8 +63,9 @@ struct worker {
     bool drained_sent;
 };
 
-/* main thread: starts and joins the threads. conf and tls are held by each. */
-void workers_start(struct process *process, const struct conf *conf, const struct tls *tls);
+/* main thread: starts and joins the threads. conf, tls and access are held by each. */
+void workers_start(struct process *process, const struct conf *conf, const struct tls *tls,
+                   const struct access *access);
 void workers_join(struct process *process);
 
 /* main thread: hands a new connection to a worker. */
@@ -73,7 +76,8 @@ void worker_give_redis_client(struct worker *worker, int fd, const struct addres
                               const char *line);
 
 /* Orders of the main thread; each worker carries them out on its own turn. */
-void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls);
+void workers_configure(struct process *process, const struct conf *conf, const struct tls *tls,
+                       const struct access *access);
 void workers_pause(struct process *process, bool paused);
 
 /* Shutting down: no new clients; main is told when each worker is done. With wait_for_clients that

@@ -188,7 +188,7 @@ END_TEST
 START_TEST(words_that_promise_what_is_not_there_are_refused)
 {
     bad("auth_type", "ldap",
-        "is not supported yet; it may be any, trust, plain, md5, scram-sha-256, cert");
+        "is not supported yet; it may be any, trust, plain, md5, scram-sha-256, cert, hba");
 }
 END_TEST
 
