@@ -6,6 +6,7 @@
 
 #include "sluice/base/ensure.h"
 #include "sluice/base/memory.h"
+#include "turn.h"
 
 static void loop_arm(struct loop *loop)
 {
@@ -66,7 +67,14 @@ void loop_fini(struct loop *loop)
     event_free(loop->timer_event);
     event_base_free(loop->base);
     buffer_cache_fini(&loop->buffers);
+    turn_free(loop->turn);
     free(loop->scratch);
+}
+
+bool loop_share_calls(struct loop *loop)
+{
+    loop->turn = turn_new();
+    return loop->turn != NULL;
 }
 
 static void loop_run_deferred(struct loop *loop)
@@ -90,8 +98,14 @@ void loop_turn(struct loop *loop)
 
     loop->now_us = 0;
     loop_arm(loop);
+    if (loop->turn)
+        turn_begin(loop->turn);
     ensure(event_base_loop(loop->base, flags) >= 0);
+    if (loop->turn)
+        turn_read(loop->turn);
     loop_run_deferred(loop);
+    if (loop->turn)
+        turn_end(loop->turn);
 }
 
 void loop_run(struct loop *loop)

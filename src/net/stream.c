@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -12,6 +13,7 @@
 #include "sluice/base/ensure.h"
 #include "sluice/conf/conf.h"
 #include "stream_tls.h"
+#include "turn.h"
 
 struct stream_options stream_options_of(const struct conf *conf)
 {
@@ -57,7 +59,10 @@ static void stream_read_event(evutil_socket_t fd, short what, void *argument)
     stream->readable = true;
     if (what & EV_CLOSED)
         stream->peer_closed = true;
-    stream->ready(stream, STREAM_READABLE);
+    if (stream->ahead)
+        stream->ahead->more = true;
+    if (!stream->loop->turn || !turn_add_reader(stream->loop->turn, stream))
+        stream->ready(stream, STREAM_READABLE);
 }
 
 static void stream_watch_reads(struct stream *stream)
@@ -93,7 +98,7 @@ static void stream_write_event(evutil_socket_t fd, short what, void *argument)
         return;
     }
     stream->blocked = false;
-    stream_flush(stream);
+    stream_flush_now(stream);
     if (stream->blocked || stream->error)
         return;
     event_del(stream->write_event);
@@ -162,6 +167,24 @@ void stream_connect(struct stream *stream, struct loop *loop, const struct socka
     loop_defer(loop, &stream->again);
 }
 
+static void stream_drop_ahead(struct stream *stream)
+{
+    if (stream->ahead && stream->ahead->kept)
+        free(stream->ahead);
+    stream->ahead = NULL;
+}
+
+/* Off the loop: what was written goes first. */
+static void stream_leave_turn(struct stream *stream)
+{
+    struct turn *turn = stream->loop->turn;
+
+    if (stream->writer)
+        stream_flush_now(stream);
+    if (turn)
+        turn_drop_reader(turn, stream);
+}
+
 static void stream_unwatch(struct stream *stream)
 {
     if (stream->read_event)
@@ -178,6 +201,8 @@ void stream_close(struct stream *stream)
         return;
     if (stream->tls)
         stream_tls_close(stream);
+    stream_drop_ahead(stream);
+    stream_leave_turn(stream);
     stream_unwatch(stream);
     buffer_clear(&stream->out, &stream->loop->buffers);
     if (stream->fd > 0)
@@ -185,6 +210,54 @@ void stream_close(struct stream *stream)
     stream->fd = 0;
     stream->loop = NULL;
     stream->readable = stream->blocked = stream->connecting = false;
+}
+
+/* Nothing is left: what comes later is announced by a new edge. */
+static void stream_emptied(struct stream *stream)
+{
+    if (!stream->peer_closed && !stream->error)
+        stream->readable = false;
+}
+
+void stream_received(struct stream *stream, struct stream_ahead *ahead, ssize_t result,
+                     size_t wanted)
+{
+    if (result > 0) {
+        ahead->at = 0;
+        ahead->length = (uint32_t)result;
+        ahead->kept = false;
+        ahead->more = (size_t)result == wanted;
+        stream->ahead = ahead;
+    } else if (result == -EAGAIN) {
+        stream_emptied(stream);
+    } else if (result < 0 && result != -EINTR && !stream->error) {
+        stream->error = (int)-result;
+    }
+}
+
+static size_t stream_read_ahead(struct stream *stream, uint8_t *bytes, size_t size)
+{
+    struct stream_ahead *ahead = stream->ahead;
+    size_t left = ahead->length - ahead->at, took = size < left ? size : left;
+    bool more = ahead->more;
+
+    memcpy(bytes, ahead->bytes + ahead->at, took);
+    ahead->at += (uint32_t)took;
+    if (took == left) {
+        stream_drop_ahead(stream);
+        if (!more)
+            stream_emptied(stream);
+    }
+    return took;
+}
+
+void stream_take_ahead(struct stream *stream, struct buffer *buffer)
+{
+    if (!stream->ahead)
+        return;
+    buffer_append(buffer, &stream->loop->buffers, stream->ahead->bytes + stream->ahead->at,
+                  stream->ahead->length - stream->ahead->at);
+    stream_drop_ahead(stream);
 }
 
 ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
@@ -195,13 +268,14 @@ ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
         return 0;
     if (stream->tls)
         return stream_tls_read(stream, bytes, size);
+    if (stream->ahead)
+        return (ssize_t)stream_read_ahead(stream, bytes, size);
     do {
         got = recv(stream->fd, bytes, size, 0);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
-        /* A short read has emptied the socket: what comes later is announced by a new edge. */
-        if ((size_t)got < size && !stream->peer_closed && !stream->error)
-            stream->readable = false;
+        if ((size_t)got < size)
+            stream_emptied(stream);
         return got;
     }
     if (got == 0)
@@ -248,15 +322,18 @@ void stream_unqueue(struct stream *stream)
         stream_tls_unqueue(stream);
         return;
     }
-    ensure(!stream->blocked);
+    ensure(!stream->blocked && !stream->writer);
     buffer_clear(&stream->out, &stream->loop->buffers);
 }
 
+/* What is left in `out` is known not to have been sent, which its owner may want to know; but much
+ * of it would make an owner wait for the peer to take it. */
 void stream_break(struct stream *stream, int error)
 {
     stream->error = error;
     stream->blocked = false;
-    buffer_clear(&stream->out, &stream->loop->buffers);
+    if (buffer_length(&stream->out) > STREAM_TOGETHER_BYTES)
+        buffer_clear(&stream->out, &stream->loop->buffers);
     stream->readable = true;
     stream_again(stream);
 }
@@ -277,17 +354,31 @@ static ssize_t stream_transmit(struct stream *stream, const void *bytes, size_t 
     return sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 }
 
-void stream_send(struct stream *stream, const void *bytes, size_t length)
+static void stream_block(struct stream *stream)
 {
-    size_t kept = buffer_length(&stream->out);
-    ssize_t sent;
+    stream->blocked = true;
+    stream_watch_writes(stream);
+}
 
-    if (stream->error || kept + length == 0)
-        return;
-    if (stream->blocked || stream->connecting) {
-        buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
+void stream_sent(struct stream *stream, ssize_t result)
+{
+    if (result < 0 && result != -EAGAIN && result != -EINTR) {
+        stream_break(stream, (int)-result);
         return;
     }
+    if (result > 0)
+        buffer_consume(&stream->out, &stream->loop->buffers, (size_t)result);
+    if (buffer_length(&stream->out) > 0)
+        stream_block(stream);
+}
+
+static void stream_send_now(struct stream *stream, const void *bytes, size_t length)
+{
+    size_t kept = buffer_length(&stream->out), from_kept;
+    ssize_t sent;
+
+    if (stream->writer)
+        turn_drop_writer(stream->loop->turn, stream);
     do {
         sent = stream_transmit(stream, bytes, length);
     } while (sent < 0 && errno == EINTR);
@@ -298,18 +389,35 @@ void stream_send(struct stream *stream, const void *bytes, size_t length)
         }
         sent = 0;
     }
-    if (kept > 0) {
-        size_t from_kept = (size_t)sent < kept ? (size_t)sent : kept;
-
+    from_kept = (size_t)sent < kept ? (size_t)sent : kept;
+    if (from_kept > 0)
         buffer_consume(&stream->out, &stream->loop->buffers, from_kept);
-        sent -= (ssize_t)from_kept;
-    }
+    sent -= (ssize_t)from_kept;
     buffer_append(&stream->out, &stream->loop->buffers, (const uint8_t *)bytes + sent,
                   length - (size_t)sent);
-    if (buffer_length(&stream->out) > 0) {
-        stream->blocked = true;
-        stream_watch_writes(stream);
-    }
+    if (buffer_length(&stream->out) > 0)
+        stream_block(stream);
+}
+
+void stream_send(struct stream *stream, const void *bytes, size_t length)
+{
+    size_t kept = buffer_length(&stream->out);
+    struct turn *turn = stream->loop->turn;
+
+    if (stream->error || kept + length == 0)
+        return;
+    if (stream->blocked || stream->connecting ||
+        (turn && turn_add_writer(turn, stream, kept + length)))
+        buffer_append(&stream->out, &stream->loop->buffers, bytes, length);
+    else
+        stream_send_now(stream, bytes, length);
+}
+
+void stream_flush_now(struct stream *stream)
+{
+    stream_flush(stream);
+    if (stream->writer && !stream->blocked)
+        stream_send_now(stream, NULL, 0);
 }
 
 void stream_write(struct stream *stream, const void *bytes, size_t length)
@@ -328,6 +436,7 @@ void stream_again(struct stream *stream)
 void stream_detach(struct stream *stream)
 {
     ensure(!stream->connecting);
+    stream_leave_turn(stream);
     stream_unwatch(stream);
     stream->loop = NULL;
 }

@@ -132,6 +132,7 @@ void stream_accept_tls(struct stream *stream, const struct tls *setup, const voi
     SSL_set_accept_state(tls->ssl);
     tls->direct = length > 0;
     buffer_append(&tls->early, &stream->loop->buffers, early, length);
+    stream_take_ahead(stream, &tls->early);
     stream->readable = true;
 }
 
@@ -148,6 +149,7 @@ void stream_connect_tls(struct stream *stream, const struct tls *setup, const ch
     struct stream_tls *tls = tls_begin(stream, SSL_new(setup->servers));
     uint8_t nothing;
 
+    stream_take_ahead(stream, &tls->early);
     SSL_set_connect_state(tls->ssl);
     SSL_set_alpn_protos(tls->ssl, protocols, sizeof(protocols) - 1);
     if (host && !host_is_address(host))

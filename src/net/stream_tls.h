@@ -15,8 +15,10 @@ void stream_tls_write(struct stream *stream, const void *bytes, size_t length);
 /* Says goodbye if that can be sent now, and frees. */
 void stream_tls_close(struct stream *stream);
 
-/* stream.c: sends what is in `out`; ends the stream with an error. */
+/* stream.c: sends what is in `out`, at once or at the end of the turn; ends the stream with an
+ * error; moves what has been read ahead behind what is in `buffer`. */
 void stream_send(struct stream *stream, const void *bytes, size_t length);
 void stream_break(struct stream *stream, int error);
+void stream_take_ahead(struct stream *stream, struct buffer *buffer);
 
 #endif

@@ -264,7 +264,7 @@ void redis_client_close(struct redis_client *client, const char *reason)
 
 void redis_client_leave(struct redis_client *client, const char *reason)
 {
-    stream_flush(&client->stream);
+    stream_flush_now(&client->stream);
     if (stream_pending(&client->stream) == 0) {
         redis_client_close(client, reason);
         return;
@@ -281,12 +281,20 @@ void redis_client_resume(struct redis_client *client)
     stream_again(&client->stream);
 }
 
+/* What only waits for the end of the turn is not yet the client's fault. */
+bool redis_client_leaves(struct redis_client *client, uint64_t bytes)
+{
+    if (stream_pending(&client->stream) < bytes)
+        return false;
+    stream_flush_now(&client->stream);
+    return stream_pending(&client->stream) >= bytes;
+}
+
 bool redis_client_overflows(struct redis_client *client)
 {
-    size_t pending = stream_pending(&client->stream);
+    const struct conf_redis *line = client->pool->redis;
 
-    if (pending == 0 || !client->pool->redis ||
-        pending <= client->pool->redis->client_output_limit_bytes)
+    if (!line || !redis_client_leaves(client, line->client_output_limit_bytes + 1))
         return false;
     redis_client_close(client, "it does not read its replies (client_output_limit)");
     return true;

@@ -131,6 +131,9 @@ void redis_client_resume(struct redis_client *client);
 /* Its commands go to this pool from now on. */
 void redis_client_set_pool(struct redis_client *client, struct pool *pool);
 
+/* True if it leaves so many bytes unread. */
+bool redis_client_leaves(struct redis_client *client, uint64_t bytes);
+
 /* Closes it when it leaves too much unread. True if it did. */
 bool redis_client_overflows(struct redis_client *client);
 

@@ -135,7 +135,7 @@ static bool server_is_slowed(struct redis_server *redis)
     same = redis_owed_at(&redis->owed, 0)->same;
     for (uint32_t i = 0; i <= same && !client; i++) {
         client = redis_owed_at(&redis->owed, i)->client;
-        if (client && (stream_pending(&client->stream) < slow_bytes(client) || client->slow))
+        if (client && (client->slow || !redis_client_leaves(client, slow_bytes(client))))
             client = NULL;
     }
     if (!client)

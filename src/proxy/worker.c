@@ -116,6 +116,9 @@ static void *worker_run(void *argument)
     struct worker *worker = argument;
 
     worker_schedule(worker);
+    if (worker->conf->io_uring && !loop_share_calls(&worker->loop) && worker->index == 0)
+        log_info("io_uring is not to be had (%s): each read and write is a system call",
+                 strerror(errno));
     pools_warm(&worker->pools, &pg_server_kind);
     redis_pools_warm(&worker->pools);
     loop_run(&worker->loop);

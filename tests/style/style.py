@@ -22,6 +22,7 @@ LIBRARIES = [
     ("openssl/", 2, "TLS in the stream, digests in auth/crypto.c"),
     ("libpq-fe.h", 3, "our own questions, libpq as a dialer, sluice --top"),
     ("hiredis/", 2, "our own questions to Redis"),
+    ("liburing.h", 1, "many transfers in one system call"),
     ("ini.h", 1, "the ini reader"),
     ("pg_query.h", 1, "what may be batched"),
     ("jansson.h", 2, "the stats port"),

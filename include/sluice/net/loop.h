@@ -15,6 +15,7 @@
 
 struct event;
 struct event_base;
+struct turn;
 
 #define LOOP_SCRATCH_BYTES (64u * 1024u)
 
@@ -25,8 +26,9 @@ struct loop {
     struct heap timers;
     struct list deferred; /* struct task */
     struct buffer_cache buffers;
-    uint8_t *scratch; /* LOOP_SCRATCH_BYTES; valid only inside one callback */
-    uint64_t now_us;  /* 0 = not read yet in this turn */
+    uint8_t *scratch;  /* LOOP_SCRATCH_BYTES; valid only inside one callback */
+    uint64_t now_us;   /* 0 = not read yet in this turn */
+    struct turn *turn; /* NULL: streams read and write one by one */
     bool stopping;
 };
 
@@ -45,8 +47,14 @@ struct timer {
 void loop_init(struct loop *loop);
 void loop_fini(struct loop *loop);
 
+/* Has what streams read and write in one turn done by one system call each; to be called by the
+ * thread that runs the loop. False, with errno, when the kernel cannot or may not: then all goes on
+ * one by one. */
+bool loop_share_calls(struct loop *loop);
+
 /* Runs turns until loop_stop(). A turn: wait for sockets, serve them, expire timers, run the tasks
- * that were deferred before this point (those deferred by tasks run in the next turn). */
+ * that were deferred before this point (those deferred by tasks run in the next turn), send what
+ * was written meanwhile. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

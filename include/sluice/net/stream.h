@@ -6,6 +6,9 @@
  * that cannot take bytes now just does not read, which costs no system call, and reads later. What
  * the peer does not take at once is kept in `out`, which has memory only while it holds bytes.
  *
+ * Within a turn of a loop that shares system calls (loop_share_calls()) small writes wait for its
+ * end, and what several sockets have announced is read before any of their owners is told.
+ *
  * TLS is hidden inside: once begun, the same calls read and write what it protects. The handshake
  * goes on inside them; until it is over nothing can be read, and what is written waits.
  *
@@ -26,6 +29,7 @@ struct conf;
 struct event;
 struct sockaddr;
 struct ssl_st;
+struct stream_ahead;
 struct stream_tls;
 struct tls;
 
@@ -40,8 +44,9 @@ struct stream {
     /* Called from the loop, never from inside a stream_ call; may close the stream. */
     void (*ready)(struct stream *stream, unsigned what);
     struct event *read_event;
-    struct event *write_event; /* made when first needed */
-    struct stream_tls *tls;    /* NULL: plain */
+    struct event *write_event;  /* made when first needed */
+    struct stream_tls *tls;     /* NULL: plain */
+    struct stream_ahead *ahead; /* read already, for stream_read(); NULL: nothing */
     struct task again;
     struct buffer out;
     int fd;
@@ -51,6 +56,8 @@ struct stream {
     bool connecting;
     bool blocked;       /* waits for the peer to take what is in `out` */
     bool connected_now; /* STREAM_CONNECTED is still to be said */
+    uint8_t reader;     /* its place among those that the turn reads, from 1; 0: none */
+    uint8_t writer;     /* the same among those it writes */
 };
 
 /* Socket options that the settings give; 0 = the system's default. */
@@ -102,14 +109,15 @@ static inline void stream_recheck(struct stream *stream)
     stream->readable = true;
 }
 
-/* Keeps bytes to be sent by the next stream_write() or stream_flush(). */
+/* Keeps bytes to be sent by the next stream_write() or stream_flush(), or at the end of the turn.
+ */
 void stream_queue(struct stream *stream, const void *bytes, size_t length);
 
 /* Forgets what was queued since the stream was last idle; nothing may be half sent. */
 void stream_unqueue(struct stream *stream);
 
-/* Sends what is kept and then these bytes, in one system call as far as the peer takes them; keeps
- * the rest. */
+/* Sends what is kept and then these bytes, in one system call as far as the peer takes them, at
+ * once or at the end of the turn; keeps the rest. */
 void stream_write(struct stream *stream, const void *bytes, size_t length);
 
 static inline void stream_flush(struct stream *stream)
@@ -117,9 +125,16 @@ static inline void stream_flush(struct stream *stream)
     stream_write(stream, NULL, 0);
 }
 
+/* Sends what is kept without waiting for the end of the turn: for an owner that looks at
+ * stream_pending() to see whether the peer takes what it is sent. */
+void stream_flush_now(struct stream *stream);
+
 size_t stream_tls_pending(const struct stream_tls *tls);
 
-/* Bytes that the peer has not taken yet. */
+/* Bytes that the peer has not taken yet, or that wait for the end of the turn: those are few, at
+ * most STREAM_TOGETHER_BYTES. */
+#define STREAM_TOGETHER_BYTES 8192u
+
 static inline size_t stream_pending(const struct stream *stream)
 {
     return buffer_length(&stream->out) + (stream->tls ? stream_tls_pending(stream->tls) : 0);

@@ -42,6 +42,7 @@ static const struct {
     {"dns_zone_check_period", "0", true},
     {"idle_transaction_timeout", "0", true},
     {"ignore_startup_parameters", "", true},
+    {"io_uring", "1", false},
     {"job_name", "pgbouncer", false},
     {"listen_addr", "", false},
     {"listen_backlog", "128", false},
