@@ -292,6 +292,18 @@ static bool console_message(struct console *console, uint8_t type, struct pg_rea
     }
 }
 
+/* True when it goes on with what it has, or can read. What it answers is bounded: else it goes on
+ * when the client has taken some. */
+static bool console_goes_on(const struct console *console)
+{
+    const struct stream *stream = &console->client->stream;
+    const struct buffer *in = &console->client->in;
+
+    return console->state == CONSOLE_IDLE && stream_pending(stream) <= PENDING_MAX &&
+           (stream->readable || (buffer_length(in) >= PG_HEADER_BYTES &&
+                                 buffer_length(in) > pg_u32(buffer_bytes(in) + 1)));
+}
+
 bool console_run(struct console *console)
 {
     struct buffer *in = &console->client->in;
@@ -316,7 +328,7 @@ bool console_run(struct console *console)
         buffer_consume(in, cache, 1 + (size_t)body);
     }
     stream_flush(stream);
-    if (console->state == CONSOLE_IDLE && stream->readable)
+    if (console_goes_on(console))
         stream_again(stream);
     return true;
 }

@@ -157,6 +157,11 @@ static void step_figures(struct history *history, struct history_pool *pool)
     *figure_now(history, pool, FIGURE_queries) = counted(pool, COUNTER_query_count);
     *figure_now(history, pool, FIGURE_received) = counted(pool, COUNTER_bytes_received);
     *figure_now(history, pool, FIGURE_sent) = counted(pool, COUNTER_bytes_sent);
+    *figure_now(history, pool, FIGURE_batches) =
+        counted(pool, COUNTER_lookup_batches) + counted(pool, COUNTER_batch_count);
+    *figure_now(history, pool, FIGURE_batched) = counted(pool, COUNTER_lookup_keys) +
+                                                 counted(pool, COUNTER_batch_keys) +
+                                                 counted(pool, COUNTER_batch_duplicates);
     *figure_now(history, pool, FIGURE_errors) = counted(pool, COUNTER_server_login_failures) +
                                                 counted(pool, COUNTER_server_lost_count) +
                                                 counted(pool, COUNTER_refused_count);

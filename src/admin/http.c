@@ -23,7 +23,10 @@
 #define SWEEP_US US_PER_S
 /* So long an answer waits for what it has to tell. */
 #define ANSWER_US (5 * US_PER_S)
-#define HEADERS_BYTES_MAX 8192
+#define HEADERS_BYTES_MAX 8192u
+/* What is read and not looked at yet. More than headers may have: evhttp would else wait for what
+ * it has no room for, and look again and again. */
+#define INPUT_BYTES_MAX (4 * HEADERS_BYTES_MAX)
 #define BACKLOG 16
 
 struct http {
@@ -303,6 +306,7 @@ static struct bufferevent *http_accepted(struct event_base *base, void *argument
     connection->bytes = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     ensure(connection->bytes);
     bufferevent_incref(connection->bytes);
+    bufferevent_setwatermark(connection->bytes, EV_READ, 0, INPUT_BYTES_MAX);
     connection->since_us = loop_now_us(loop);
     list_push_back(&http->connections, &connection->node);
     timer_set_by(loop, &http->sweep, connection->since_us + SWEEP_US);

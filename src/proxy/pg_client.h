@@ -183,11 +183,4 @@ void pg_replies_close_replaced(struct worker *worker);
 /* Gives the server back when its client does not need it any more; true when it did. */
 bool pg_replies_end_lease(struct pg_client *client);
 
-/* pg_console.c: does its startup packet ask for the console? Is it our own user, who needs no
- * password there? Authenticated: hands it over to the main thread, or sends it away; the client is
- * gone when it returns. */
-bool pg_console_wanted(const struct pg_client *client);
-bool pg_console_same_user(const struct pg_client *client);
-void pg_console_begin(struct pg_client *client);
-
 #endif

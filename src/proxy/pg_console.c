@@ -1,11 +1,10 @@
-/* A client that asks for the console (database pgbouncer or sluice): whether it may, and its way to
- * the main thread. */
+#include "pg_console.h"
+
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pg_client.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/proxy/console_client.h"

@@ -8,6 +8,7 @@
 #include "pg_access.h"
 #include "pg_cancels.h"
 #include "pg_client.h"
+#include "pg_console.h"
 #include "pg_encryption.h"
 #include "pg_startup.h"
 #include "sluice/base/log.h"

@@ -39,7 +39,7 @@ int http_open(uint16_t port)
     return fd;
 }
 
-char *http_ask(uint16_t port, const char *request)
+static char *http_exchange(uint16_t port, const char *request, bool end)
 {
     int fd = http_open(port);
     static char answer[1 << 20];
@@ -47,12 +47,24 @@ char *http_ask(uint16_t port, const char *request)
     ssize_t got;
 
     ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+    if (end)
+        shutdown(fd, SHUT_WR);
     while (length < sizeof(answer) - 1 &&
            (got = read(fd, answer + length, sizeof(answer) - 1 - length)) > 0)
         length += (size_t)got;
     answer[length] = '\0';
     close(fd);
     return answer;
+}
+
+char *http_ask(uint16_t port, const char *request)
+{
+    return http_exchange(port, request, false);
+}
+
+char *http_ask_and_end(uint16_t port, const char *request)
+{
+    return http_exchange(port, request, true);
 }
 
 char *http_get(uint16_t port, const char *path)

@@ -14,6 +14,9 @@ bool http_try(uint16_t port);
 /* Sends a request; all that comes back until the end. The answer lives until the next call. */
 char *http_ask(uint16_t port, const char *request);
 
+/* The same, saying at once that nothing follows (half-closed). */
+char *http_ask_and_end(uint16_t port, const char *request);
+
 /* The same for a GET of the path. */
 char *http_get(uint16_t port, const char *path);
 
