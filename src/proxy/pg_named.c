@@ -5,7 +5,9 @@
 
 #include "pg_described.h"
 #include "pg_repeat.h"
+#include "sluice/base/ensure.h"
 #include "sluice/base/memory.h"
+#include "sluice/wire/pg.h"
 
 #define CHANGES_MIN 16u
 /* A larger ring is given back when it is empty. */
@@ -120,6 +122,31 @@ enum prepared_state statement_state(struct pg_client *client, const struct pg_st
         return state;
     prepared_doubt(prepared, statement->key);
     return PREPARED_DOUBT;
+}
+
+void statement_key_for(const struct pg_client *client, const uint8_t *body, size_t body_bytes,
+                       uint8_t key[STATEMENT_KEY_BYTES])
+{
+    static const char *const reported[] = {"client_encoding", "standard_conforming_strings",
+                                           "DateStyle", "IntervalStyle", "TimeZone"};
+    const struct params *settings = client->session ? client->session->settings : NULL;
+    uint8_t bytes[STATEMENT_KEY_BYTES + 5 * (PARAM_VALUE_BYTES + 1) + PARAMS_BYTES_MAX];
+    struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
+    const char *value;
+
+    statement_key(body, body_bytes, key);
+    pg_write_bytes(&writer, key, STATEMENT_KEY_BYTES);
+    for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++) {
+        value = params_get(client->params, reported[i]);
+        pg_write_text(&writer, value ? value : "");
+    }
+    for (const char *name = settings ? params_next(settings, NULL, &value) : NULL; name;
+         name = params_next(settings, name, &value)) {
+        pg_write_text(&writer, name);
+        pg_write_text(&writer, value);
+    }
+    ensure(!writer.failed);
+    statement_key(bytes, writer.length, key);
 }
 
 struct change *change_at(const struct pg_statements *statements, uint32_t index)

@@ -77,6 +77,11 @@ struct pg_statements {
 /* What the server has of the statement; one that has changed meanwhile is in doubt there. */
 enum prepared_state statement_state(struct pg_client *client, const struct pg_statement *statement);
 
+/* The key of a statement that the client parses now. What it has set may change what constants in
+ * the text mean (dates, escapes, encoding), so only those with the same settings share it. */
+void statement_key_for(const struct pg_client *client, const uint8_t *body, size_t body_bytes,
+                       uint8_t key[STATEMENT_KEY_BYTES]);
+
 /* The client's, made when it has none. */
 struct pg_statements *statements_need(struct pg_client *client);
 

@@ -101,6 +101,8 @@ static void queue_parse(struct pg_batch *batch, const char *name, const void *re
     stream_queue(&pg->base.stream, header, sizeof(header));
     stream_queue(&pg->base.stream, name, strlen(name) + 1);
     stream_queue(&pg->base.stream, rest, length);
+    if (!name[0])
+        pg->unnamed_client = 0;
     pg_pipeline_sent(&pg->pipeline, PG_PARSE, true);
     counter_add(&pg->base.pool->counters.server_parse_count, 1);
 }

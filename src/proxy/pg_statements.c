@@ -10,6 +10,8 @@
 #include "pg_described.h"
 #include "pg_named.h"
 #include "pg_repeat.h"
+#include "pg_statement_messages.h"
+#include "pg_unnamed.h"
 #include "sluice/wire/pg.h"
 
 /* A Parse up to this size is kept where it came until it is whole; a longer one is collected. */
@@ -102,7 +104,7 @@ static enum pg_statements_verdict look_at_parse(struct pg_client *client, const 
     if (named && named->statement)
         memcpy(key, named->statement->key, sizeof(key));
     else
-        statement_key(parts->rest, rest_bytes, key);
+        statement_key_for(client, parts->rest, rest_bytes, key);
     if (statement_earlier(client, key))
         return STATEMENTS_WAIT;
     /* Whether the transaction is aborted must be known: then no Parse may succeed. */
@@ -183,7 +185,7 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
         return look_at_query(client, body, have, length);
     if (type != PG_BIND && type != PG_PARSE && type != PG_DESCRIBE && type != PG_CLOSE)
         return STATEMENTS_PASS;
-    if (!statements_on(client) || client->server->pipeline.skip_until_sync)
+    if (client->server->pipeline.skip_until_sync)
         return STATEMENTS_PASS;
     switch (parts_find(type, body, have, length, &parts)) {
     case PARTS_NONE:
@@ -193,6 +195,10 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     case PARTS_FOUND:
         break;
     }
+    if (pg_unnamed_foreign(client, type, parts.name))
+        return STATEMENTS_REWRITE;
+    if (!statements_on(client))
+        return STATEMENTS_PASS;
     if (type == PG_PARSE && parts.name[0] == '\0' && statements)
         return look_at_unnamed(client, body + 1, have - 1, length - 1);
     if (parts.name[0] == '\0' || length > INT32_MAX - 2 * NAME_BYTES)
@@ -232,50 +238,6 @@ enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t 
 
 /* --- doing --- */
 
-static void queue_header(struct pg_client *client, uint8_t type, size_t body_bytes)
-{
-    uint8_t header[PG_HEADER_BYTES] = {type};
-
-    pg_put_u32(header + 1, (uint32_t)body_bytes + 4);
-    stream_queue(&client->server->base.stream, header, sizeof(header));
-}
-
-static void queue_bytes(struct pg_client *client, const void *bytes, size_t length)
-{
-    stream_queue(&client->server->base.stream, bytes, length);
-}
-
-static void queue_as_it_is(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
-                           size_t length)
-{
-    queue_header(client, type, length);
-    queue_bytes(client, body, have);
-    pg_pipeline_sent(&client->server->pipeline, type, false);
-}
-
-static void queue_close(struct pg_client *client, const char *name)
-{
-    queue_header(client, PG_CLOSE, 1 + strlen(name) + 1);
-    queue_bytes(client, "S", 1);
-    queue_bytes(client, name, strlen(name) + 1);
-}
-
-static void queue_describe(struct pg_client *client, const char *name)
-{
-    queue_header(client, PG_DESCRIBE, 1 + strlen(name) + 1);
-    queue_bytes(client, "S", 1);
-    queue_bytes(client, name, strlen(name) + 1);
-}
-
-static void queue_parse(struct pg_client *client, const char *name, const uint8_t *rest,
-                        size_t rest_bytes)
-{
-    queue_header(client, PG_PARSE, strlen(name) + 1 + rest_bytes);
-    queue_bytes(client, name, strlen(name) + 1);
-    queue_bytes(client, rest, rest_bytes);
-    counter_add(&client->pool->counters.server_parse_count, 1);
-}
-
 /* Closes what has to go before one more statement is prepared, and this one when it is in doubt. */
 static void statements_make_room(struct pg_client *client, const struct pg_statement *statement)
 {
@@ -293,11 +255,11 @@ static void statements_make_room(struct pg_client *client, const struct pg_state
         memcpy(change->key, key, sizeof(key));
         change->server_serial = serial;
         statement_name(key, name);
-        queue_close(client, name);
+        message_close(client, name);
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, true);
     }
     if (statement_state(client, statement) != PREPARED_NOT) {
-        queue_close(client, statement->name);
+        message_close(client, statement->name);
         pg_pipeline_sent(&pg->pipeline, PG_CLOSE, true);
     }
 }
@@ -312,11 +274,11 @@ static void statements_prepare(struct pg_client *client, struct pg_statement *st
     struct change *change;
 
     statements_make_room(client, statement);
-    queue_parse(client, statement->name, statement->body, statement->body_bytes);
+    message_parse(client, statement->name, statement->body, statement->body_bytes);
     pg_pipeline_sent(&pg->pipeline, named ? PG_NOTED_PARSE : PG_PARSE, !named);
     if (named)
         change_named(statements, change_add(statements), named, statement);
-    queue_describe(client, statement->name);
+    message_describe(client, statement->name);
     pg_pipeline_sent(&pg->pipeline, PG_NOTED_DESCRIBE, true);
     change = change_add(statements);
     change->describes = DESCRIBES_SERVER;
@@ -353,7 +315,7 @@ static void rewrite_duplicate(struct pg_client *client, struct named *named, con
     pg_repeat_forget(client);
     client->statements->stretch_begun = true;
     pg_statements_supply(client, named->statement);
-    queue_parse(client, named->statement->name, rest, rest_bytes);
+    message_parse(client, named->statement->name, rest, rest_bytes);
     pg_pipeline_sent(&client->server->pipeline, PG_NOTED_PARSE, false);
     change = change_add(client->statements);
     change->named = named;
@@ -378,7 +340,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
         return;
     }
     effects = pg_session_effects(client, rest, text_bytes, text_bytes);
-    statement_key(rest, rest_bytes, key);
+    statement_key_for(client, rest, rest_bytes, key);
     statement = statement_get(&client->worker->statements, key, rest, rest_bytes);
     if (!named)
         named = named_add(statements, name);
@@ -389,7 +351,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     }
     if (state == PREPARED_SURE || state == PREPARED_SENT) {
         prepared_used(&pg->prepared, key);
-        queue_close(client, NO_STATEMENT);
+        message_close(client, NO_STATEMENT);
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE_AS_PARSE, false);
         change_named(statements, change_add(statements), named, statement);
     } else {
@@ -411,7 +373,7 @@ static void rewrite_close(struct pg_client *client, const char *name)
         pg_repeat_forget(client);
         statements->stretch_begun = true;
     }
-    queue_close(client, NO_STATEMENT);
+    message_close(client, NO_STATEMENT);
     if (named && named->statement) {
         pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, false);
         change_named(statements, change_add(statements), named, NULL);
@@ -426,10 +388,10 @@ static void write_renamed(struct pg_client *client, uint8_t type, const struct p
 {
     const char *front = type == PG_BIND ? parts->portal : "S";
 
-    queue_header(client, type, length - strlen(parts->name) + strlen(name));
-    queue_bytes(client, front, type == PG_BIND ? strlen(front) + 1 : 1);
-    queue_bytes(client, name, strlen(name) + 1);
-    queue_bytes(client, parts->rest, rest_bytes);
+    message_begin(client, type, length - strlen(parts->name) + strlen(name));
+    message_bytes(client, front, type == PG_BIND ? strlen(front) + 1 : 1);
+    message_bytes(client, name, strlen(name) + 1);
+    message_bytes(client, parts->rest, rest_bytes);
 }
 
 /* The server has no statement of this name: its error is told as that of a changed one. */
@@ -438,7 +400,7 @@ static void refuse_bind(struct pg_client *client, const struct parts *parts, siz
 {
     pg_repeat_forget(client);
     client->statements->stretch_begun = true;
-    queue_close(client, NO_STATEMENT);
+    message_close(client, NO_STATEMENT);
     pg_pipeline_sent(&client->server->pipeline, PG_CLOSE, true);
     write_renamed(client, PG_BIND, parts, rest_bytes, length, NO_STATEMENT);
     pg_pipeline_sent(&client->server->pipeline, PG_NOTED_BIND, false);
@@ -459,19 +421,12 @@ static void rewrite_use(struct pg_client *client, uint8_t type, const struct par
     pg_described_bound(client, named, parts->portal);
 }
 
-static void queue_query(struct pg_client *client, const char *query, bool own)
-{
-    queue_header(client, PG_QUERY, strlen(query) + 1);
-    queue_bytes(client, query, strlen(query) + 1);
-    pg_pipeline_sent(&client->server->pipeline, PG_QUERY, own);
-}
-
 /* The name is forgotten; the statement stays for others, and the server has another one to
  * deallocate. */
 static void rewrite_deallocate(struct pg_client *client, struct named *named)
 {
-    queue_query(client, "PREPARE " NO_STATEMENT " AS SELECT 1", true);
-    queue_query(client, "DEALLOCATE " NO_STATEMENT, false);
+    message_query(client, "PREPARE " NO_STATEMENT " AS SELECT 1", true);
+    message_query(client, "DEALLOCATE " NO_STATEMENT, false);
     named_forget(client, named);
 }
 
@@ -486,12 +441,12 @@ static void rewrite_deallocate_parse(struct pg_client *client, struct named *nam
 
     pg_repeat_forget(client);
     statements->stretch_begun = true;
-    queue_close(client, NO_STATEMENT);
+    message_close(client, NO_STATEMENT);
     pg_pipeline_sent(&pg->pipeline, PG_NOTED_CLOSE, true);
     change_named(statements, change_add(statements), named, NULL);
-    queue_parse(client, NO_STATEMENT, select, sizeof(select));
+    message_parse(client, NO_STATEMENT, select, sizeof(select));
     pg_pipeline_sent(&pg->pipeline, PG_PARSE, true);
-    queue_parse(client, "", deallocate, sizeof(deallocate));
+    message_parse(client, "", deallocate, sizeof(deallocate));
     pg_pipeline_sent(&pg->pipeline, PG_PARSE, false);
 }
 
@@ -509,10 +464,16 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
     }
     parts_find(type, body, have, length, &parts);
     rest_bytes = have - (size_t)(parts.rest - body);
+    if (pg_unnamed_foreign(client, type, parts.name)) {
+        pg_unnamed_close(client);
+        message_as_it_is(client, type, body, have, length);
+        return;
+    }
     if (type == PG_PARSE && parts.name[0] == '\0') {
         const uint8_t *text = body + 1;
 
         named = deallocated(client, text, strlen((const char *)text) + 1);
+        pg_unnamed_parsed(client);
         rewrite_deallocate_parse(client, named);
         return;
     }
@@ -526,7 +487,7 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
     }
     named = named_find(statements, parts.name);
     if (!named->statement) {
-        queue_as_it_is(client, type, body, have, length);
+        message_as_it_is(client, type, body, have, length);
         return;
     }
     named_used(statements, named);
@@ -557,7 +518,7 @@ void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_
         parse_valid(parts.rest, length - (size_t)(parts.rest - buffer_bytes(collected)))) {
         pg_statements_rewrite(client, PG_PARSE, buffer_bytes(collected), length, length);
     } else {
-        queue_as_it_is(client, PG_PARSE, buffer_bytes(collected), length, length);
+        message_as_it_is(client, PG_PARSE, buffer_bytes(collected), length, length);
     }
     buffer_clear(collected, cache);
 }
@@ -576,6 +537,7 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
     if (type == PG_SYNC && statements)
         statements->stretch++;
     if (type == PG_PARSE && have > 0 && body[0] == '\0') {
+        pg_unnamed_parsed(client);
         if (pg_deallocate_begins((const char *)body + 1, have - 1))
             prepared_doubt_all(prepared);
     } else if (type == PG_QUERY && have > 0 && pg_deallocate_begins((const char *)body, have)) {

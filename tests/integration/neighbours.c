@@ -416,6 +416,89 @@ START_TEST(half_a_notification_behind_an_answer_is_not_the_next_clients)
 }
 END_TEST
 
+static struct packet *put_used(struct packet *packet, int how)
+{
+    if (how == 0)
+        return put_sync(put_execute(put_bind(packet, "", "", NULL), "", 0));
+    return put_sync(put_describe(packet, 'S', ""));
+}
+
+START_TEST(an_unnamed_statement_is_its_clients_alone)
+{
+    static const char *const own[] = {"2 D(mine) C(SELECT 1) Z(I)", "t(0) T(?column?) Z(I)"};
+    struct client client, other;
+
+    sluice_start(&sluice, .databases = "p = {server} pool_size=1\n",
+                 .settings = text("pool_mode = %s\n", _i / 2 ? "session" : "transaction"));
+    client_login(&client, &sluice, "user2", "p");
+    client_send(&client, put_sync(put_parse(put_new(), "", "SELECT 'mine'")));
+    ck_assert_str_eq(client_answer(&client), "1 Z(I)");
+    client_send(&client, put_used(put_new(), _i % 2));
+    ck_assert_str_eq(client_answer(&client), own[_i % 2]);
+    if (_i / 2)
+        client_close(&client);
+    client_login(&other, &sluice, "user2", "p");
+    for (int i = 0; i < 2; i++) {
+        client_send_pieces(&other, put_used(put_new(), _i % 2), i ? 1 : 1000);
+        ck_assert_str_eq(client_answer(&other),
+                         "E(26000 unnamed prepared statement does not exist) Z(I)");
+    }
+    client_send(&other, put_used(put_parse(put_new(), "", "SELECT 'mine'"), _i % 2));
+    ck_assert_str_eq(client_answer(&other), text("1 %s", own[_i % 2]));
+    client_close(&other);
+    if (!(_i / 2))
+        client_close(&client);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+static char *executed(struct client *client)
+{
+    client_send(client, put_sync(put_execute(put_bind(put_new(), "", "s", NULL), "", 0)));
+    return client_answer(client);
+}
+
+/* The same bytes mean something else to clients with other settings. */
+START_TEST(a_statement_is_shared_only_where_it_means_the_same)
+{
+    static const struct {
+        const char *set, *sql, *mine, *other;
+    } cases[] = {
+        {"SET DateStyle = 'ISO, DMY'",
+         "SELECT '2020-01-01'::date + ('02/01/2020'::date - "
+         "'2020-01-01'::date)",
+         "D(2020-02-01)", "D(2020-01-02)"},
+        {"SET TimeZone = 'Asia/Tokyo'",
+         "SELECT extract(epoch FROM '1970-01-01 09:00'::timestamptz)", "D(32400.000000)",
+         "D(0.000000)"},
+        {"SET standard_conforming_strings = off", "SELECT length('\\\\')", "D(2)", "D(1)"},
+        {"SET client_encoding = latin1", "SELECT char_length('\303\251')", "D(1)", "D(2)"},
+        {"SET transform_null_equals = on",
+         "SELECT count(*) FROM (VALUES (1)) v(x) WHERE "
+         "NULLIF(x, 1) = NULL",
+         "D(0)", "D(1)"},
+    };
+    struct client client, other;
+
+    start("");
+    client_login(&client, &sluice, "user2", "p");
+    client_login(&other, &sluice, "user2", "p");
+    client_query(&client, "SET TimeZone = 'UTC'");
+    ck_assert_ptr_nonnull(strstr(client_query(&other, cases[_i].set), "C(SET)"));
+    client_send(&client, put_sync(put_parse(put_new(), "s", cases[_i].sql)));
+    ck_assert_str_eq(client_answer(&client), "1 Z(I)");
+    client_send(&other, put_sync(put_parse(put_new(), "s", cases[_i].sql)));
+    ck_assert_ptr_nonnull(strstr(client_answer(&other), "1 Z(I)")); /* perhaps with a warning */
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(executed(&client), text("2 %s C(SELECT 1) Z(I)", cases[_i].mine));
+        ck_assert_str_eq(executed(&other), text("2 %s C(SELECT 1) Z(I)", cases[_i].other));
+    }
+    client_close(&client);
+    client_close(&other);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("neighbours");
@@ -438,5 +521,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 40, what_comes_on_a_cancel_connection_holds_up_nobody);
     suite_add(suite, SUITE_OURS, 20, a_server_with_thousands_of_parameters_may_have_them);
     suite_add(suite, SUITE_OURS, 20, half_a_notification_behind_an_answer_is_not_the_next_clients);
+    suite_add_loop(suite, SUITE_OURS, 20, an_unnamed_statement_is_its_clients_alone, 4);
+    suite_add_loop(suite, SUITE_OURS, 20, a_statement_is_shared_only_where_it_means_the_same, 5);
     return suite_finish(suite);
 }
