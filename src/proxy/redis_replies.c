@@ -361,25 +361,19 @@ void redis_replies_ready(struct server *server, unsigned what)
 
 /* ---- time ---- */
 
-void redis_replies_overdue(struct server *server)
+/* Answers those of a ring whose time is up; their late replies are nobody's. redis: who owes them;
+ * NULL: they are unsent. Returns when the next one's time is up. */
+static uint64_t ring_overdue(struct redis_shared *shared, struct redis_owed_ring *ring,
+                             const struct redis_server *redis)
 {
-    struct redis_server *redis = redis_server_of(server);
-    struct redis_shared *shared = server->holder;
     uint64_t now_us = loop_now_us(redis_shared_loop(shared));
-    uint64_t timeout_us = shared->pool->settings.query_timeout_us;
-    uint64_t next_us = UINT64_MAX;
+    uint64_t timeout_us = shared->pool->settings.query_timeout_us, next_us = UINT64_MAX;
     uint8_t text[REDIS_ERROR_BYTES];
     struct resp_writer writer = resp_writer_of(text, sizeof(text), 2);
 
-    if (redis->slow_client) {
-        slow_look(redis);
-        server->holder_due_us = now_us + SLOW_LOOK_US;
-        server_watch(server);
-        return;
-    }
     resp_write_error(&writer, RESP_ERROR_COMMAND_TIMEOUT, NULL, NULL);
-    for (uint32_t i = 0; timeout_us && i < redis->owed.length; i++) {
-        struct redis_owed *owed = redis_owed_at(&redis->owed, i);
+    for (uint32_t i = 0; i < ring->length; i++) {
+        struct redis_owed *owed = redis_owed_at(ring, i);
         struct redis_owed late = *owed;
 
         /* Not quite in order: a read that was asked again has waited since before. */
@@ -389,12 +383,36 @@ void redis_replies_overdue(struct server *server)
             continue;
         }
         /* WAIT brings its own limit; half a reply is on its way. */
-        if (!owed->client || (redis->waiting && i + 1 == redis->owed.length) ||
-            (redis->begun && i <= redis_owed_at(&redis->owed, 0)->same))
+        if (!owed->client || (redis && redis->waiting && i + 1 == ring->length) ||
+            (redis && redis->begun && i <= redis_owed_at(ring, 0)->same))
             continue;
         counter_add(&shared->pool->counters.query_timeouts, 1);
         owed->client = NULL;
         owed_fail(late, text, writer.length);
+    }
+    return next_us;
+}
+
+void redis_replies_overdue(struct server *server)
+{
+    struct redis_server *redis = redis_server_of(server);
+    struct redis_shared *shared = server->holder;
+    uint64_t now_us = loop_now_us(redis_shared_loop(shared));
+    uint64_t timeout_us = shared->pool->settings.query_timeout_us;
+    uint64_t next_us = UINT64_MAX, unsent_us = UINT64_MAX;
+
+    if (redis->slow_client) {
+        slow_look(redis);
+        server->holder_due_us = now_us + SLOW_LOOK_US;
+        server_watch(server);
+        return;
+    }
+    if (timeout_us) {
+        next_us = ring_overdue(shared, &redis->owed, redis);
+        if (shared->server == redis)
+            unsent_us = ring_overdue(shared, &shared->unsent_owed, NULL);
+        if (unsent_us < next_us)
+            next_us = unsent_us;
     }
     redis_replies_flush(container_of(redis_shared_pools(shared), struct worker, pools));
     if (timeout_us && redis->owed.length > 0) {

@@ -315,10 +315,16 @@ static bool shared_write(struct redis_shared *shared, struct redis_server *redis
     return true;
 }
 
-/* At the end of the turn: what was gathered goes out. */
-static void shared_flush(struct task *task)
+/* True while a question of several keys can grow: until the reply to the last one is there. */
+static bool shared_grows(const struct redis_shared *shared, const struct redis_server *redis)
 {
-    struct redis_shared *shared = container_of(task, struct redis_shared, flush);
+    return redis->owed.length > 0 && shared->joinable == shared->unsent_owed.length &&
+           shared->joinable < REDIS_BATCH_KEYS_MAX;
+}
+
+/* What was gathered goes out. */
+static void shared_send(struct redis_shared *shared, bool may_grow)
+{
     struct redis_server *redis = shared->server;
     uint64_t timeout_us = shared->pool->settings.query_timeout_us;
 
@@ -340,6 +346,8 @@ static void shared_flush(struct task *task)
     }
     if (stream_pending(&redis->base.stream) > SERVER_PENDING_MAX || redis->base.stream.error)
         return; /* goes on when the server has taken that, or is found to be lost */
+    if (may_grow && shared_grows(shared, redis))
+        return;
     if (redis->owed.length == 0)
         redis->progress_us = loop_now_us(redis_shared_loop(shared));
     if (!shared_write(shared, redis))
@@ -349,6 +357,12 @@ static void shared_flush(struct task *task)
         server_watch(&redis->base);
     }
     redis_shared_resume_stalled(shared);
+}
+
+/* At the end of the turn. */
+static void shared_flush(struct task *task)
+{
+    shared_send(container_of(task, struct redis_shared, flush), true);
 }
 
 /* The connection that carried the client's last write, if it is still there for all. */
@@ -377,7 +391,7 @@ enum redis_verdict redis_shared_push_wait(struct redis_client *client, struct re
     if (!shared_takes(client, input, &verdict))
         return verdict;
     loop_undefer(redis_shared_loop(shared), &shared->flush);
-    shared_flush(&shared->flush);
+    shared_send(shared, false);
     current = shared->server;
     if (redis && redis->base.state == SERVER_IDLE) {
         server_move(&redis->base, SERVER_LEASED);
