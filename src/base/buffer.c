@@ -4,11 +4,16 @@
 #include <string.h>
 
 #include "sluice/base/ensure.h"
+#include "sluice/base/list.h"
 #include "sluice/base/memory.h"
 
-/* A cached block holds the link to the next one in its own first bytes. */
+/* What lies before the bytes of a buffer. */
 struct buffer_block {
-    struct buffer_block *next;
+    union {
+        struct buffer_block *next; /* while cached */
+        size_t size;               /* while in use: how many bytes follow */
+    };
+    uint8_t bytes[];
 };
 
 #define SMALLEST_BLOCK 1024u
@@ -29,31 +34,38 @@ static unsigned class_of(size_t size)
     return class;
 }
 
-static uint8_t *block_take(struct buffer_cache *cache, size_t wanted, size_t *size)
+static struct buffer_block *block_of(const struct buffer *buffer)
 {
-    unsigned class = class_of(wanted);
-    struct buffer_block *block;
-
-    if (class == BUFFER_CLASSES) {
-        *size = wanted + wanted / 2;
-        return memory_resize(NULL, *size);
-    }
-    *size = class_bytes(class);
-    block = cache->blocks[class];
-    if (!block)
-        return memory_resize(NULL, *size);
-    cache->blocks[class] = block->next;
-    cache->counts[class]--;
-    return (uint8_t *)block;
+    return container_of(buffer->data, struct buffer_block, bytes);
 }
 
-static void block_give(struct buffer_cache *cache, uint8_t *data, size_t size)
+static size_t buffer_size(const struct buffer *buffer)
 {
-    unsigned class = class_of(size);
-    struct buffer_block *block = (struct buffer_block *)(void *)data;
+    return buffer->data ? block_of(buffer)->size : 0;
+}
 
-    if (class == BUFFER_CLASSES || cache->counts[class] * size >= CACHED_BYTES_PER_CLASS) {
-        free(data);
+static struct buffer_block *block_take(struct buffer_cache *cache, size_t wanted)
+{
+    unsigned class = class_of(wanted);
+    size_t size = class == BUFFER_CLASSES ? wanted + wanted / 2 : class_bytes(class);
+    struct buffer_block *block = class == BUFFER_CLASSES ? NULL : cache->blocks[class];
+
+    if (block) {
+        cache->blocks[class] = block->next;
+        cache->counts[class]--;
+    } else {
+        block = memory_resize(NULL, sizeof(*block) + size);
+    }
+    block->size = size;
+    return block;
+}
+
+static void block_give(struct buffer_cache *cache, struct buffer_block *block)
+{
+    unsigned class = class_of(block->size);
+
+    if (class == BUFFER_CLASSES || cache->counts[class] * block->size >= CACHED_BYTES_PER_CLASS) {
+        free(block);
         return;
     }
     block->next = cache->blocks[class];
@@ -76,23 +88,21 @@ void buffer_cache_fini(struct buffer_cache *cache)
 
 uint8_t *buffer_reserve(struct buffer *buffer, struct buffer_cache *cache, size_t length)
 {
-    size_t held = buffer_length(buffer);
+    size_t held = buffer_length(buffer), size = buffer_size(buffer);
 
     ensure(length <= BUFFER_BYTES_MAX && held <= BUFFER_BYTES_MAX - length);
-    if (buffer->size - buffer->end >= length)
+    if (size - buffer->end >= length)
         return buffer->data + buffer->end;
-    if (buffer->size >= held + length && buffer->start >= held) {
+    if (size >= held + length && buffer->start >= held) {
         memcpy(buffer->data, buffer->data + buffer->start, held);
     } else {
-        size_t size;
-        uint8_t *data = block_take(cache, held + length, &size);
+        struct buffer_block *block = block_take(cache, held + length);
 
         if (held)
-            memcpy(data, buffer->data + buffer->start, held);
+            memcpy(block->bytes, buffer->data + buffer->start, held);
         if (buffer->data)
-            block_give(cache, buffer->data, buffer->size);
-        buffer->data = data;
-        buffer->size = (uint32_t)size;
+            block_give(cache, block_of(buffer));
+        buffer->data = block->bytes;
     }
     buffer->start = 0;
     buffer->end = (uint32_t)held;
@@ -119,6 +129,6 @@ void buffer_consume(struct buffer *buffer, struct buffer_cache *cache, size_t le
 void buffer_clear(struct buffer *buffer, struct buffer_cache *cache)
 {
     if (buffer->data)
-        block_give(cache, buffer->data, buffer->size);
+        block_give(cache, block_of(buffer));
     memset(buffer, 0, sizeof(*buffer));
 }

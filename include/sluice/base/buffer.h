@@ -19,8 +19,8 @@ struct buffer_cache {
 };
 
 struct buffer {
-    uint8_t *data;           /* NULL when empty */
-    uint32_t start, end, size; /* the bytes are data[start..end) */
+    uint8_t *data;       /* NULL when empty; its block knows how large it is */
+    uint32_t start, end; /* the bytes are data[start..end) */
 };
 
 void buffer_cache_fini(struct buffer_cache *cache);
