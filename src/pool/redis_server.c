@@ -17,6 +17,7 @@ static void lease_forget(struct redis_server *redis)
     redis->dirt = 0;
     redis->multi = redis->watch = redis->queued_state = redis->queued_unframed = false;
     redis->tracking = redis->no_evict = redis->no_touch = redis->monitor = false;
+    redis->redirect = 0;
     redis->retiring = redis->waiting = false;
     redis->subscribed = redis->patterns = redis->shards = 0;
 }

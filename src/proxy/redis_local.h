@@ -27,13 +27,23 @@ enum redis_verdict redis_local_refuse(struct redis_client *client,
 
 void redis_session_toured(struct redis_client *client, const struct resp_writer *writer);
 
+/* CLIENT TRACKING ... REDIRECT: the tour has found whom; asks the server with the id that it knows.
+ * bytes: the request. ours: the id as the client gave it. */
+void redis_session_redirected(struct redis_client *client, const void *bytes, size_t length,
+                              uint64_t ours);
+/* CLIENT GETREDIR and TRACKINGINFO of one who redirects: the reply tells the server's id. */
+bool redis_session_tells_redirect(const struct redis_client *client, const struct redis_call *call);
+enum redis_verdict redis_session_redirect_request(struct redis_client *client,
+                                                  struct redis_input *input);
+
 /* CLIENT REPLY: the reply to the command under way is not passed on. */
 bool redis_session_drops(const struct redis_client *client);
 
 /* redis_tour.c: CLIENT LIST, KILL and UNBLOCK go round all workers, as a mail. */
 struct redis_tour;
 
-/* NULL, with the error, when the arguments are not right. */
+/* NULL, with the error, when the arguments are not right. NULL without one: CLIENT TRACKING that is
+ * about nobody else. */
 struct redis_tour *redis_tour_new(const struct redis_client *client,
                                   const struct redis_input *input, enum resp_error *error);
 void redis_tour_free(struct redis_tour *tour);

@@ -20,6 +20,7 @@ struct redis_session {
     bool on, all;    /* TRACKING ON, NO-EVICT ON, ...; PAUSE ... ALL */
     bool drop;       /* CLIENT REPLY OFF */
     uint64_t pause_us;
+    uint64_t redirect;            /* our id of whom TRACKING tells */
     char *user, *password, *name; /* NULL: not given */
     char *reply;
     size_t reply_bytes;
@@ -169,6 +170,61 @@ static enum redis_verdict session_tour(struct redis_client *client, struct redis
     return REDIS_VERDICT_DONE;
 }
 
+/* CLIENT TRACKING ON; with REDIRECT, all workers are asked whose the id is. */
+static enum redis_verdict session_tracking(struct redis_client *client, struct redis_input *input)
+{
+    enum resp_error error;
+    struct redis_tour *tour = redis_tour_new(client, input, &error);
+    struct redis_session *session;
+
+    if (error != RESP_ERROR_NONE) {
+        redis_client_answer_error(client, error, NULL, NULL);
+        return REDIS_VERDICT_DONE;
+    }
+    session = memory_new(sizeof(*session));
+    session->id = REDIS_COMMAND_CLIENT_TRACKING;
+    session->on = true;
+    session->tour = tour;
+    session->drop = redis_client_action(client) == REDIS_DROP;
+    client->session = session;
+    client->server->dirt |= REDIS_DIRT_ALL;
+    if (tour)
+        redis_tour_start(client, tour);
+    else
+        redis_lease_send(client, input->bytes, input->length, input->call.command, REDIS_SESSION);
+    return REDIS_VERDICT_DONE;
+}
+
+void redis_session_redirected(struct redis_client *client, const void *bytes, size_t length,
+                              uint64_t ours)
+{
+    client->session->tour = NULL;
+    client->session->redirect = ours;
+    redis_lease_send(client, bytes, length,
+                     redis_subcommand_find(redis_command_find("client", 6), "tracking", 8),
+                     REDIS_SESSION);
+    redis_client_resume(client);
+}
+
+bool redis_session_tells_redirect(const struct redis_client *client, const struct redis_call *call)
+{
+    return client->server->redirect && !client->server->multi &&
+           (call->command->id == REDIS_COMMAND_CLIENT_GETREDIR ||
+            call->command->id == REDIS_COMMAND_CLIENT_TRACKINGINFO);
+}
+
+enum redis_verdict redis_session_redirect_request(struct redis_client *client,
+                                                  struct redis_input *input)
+{
+    struct redis_session *session = memory_new(sizeof(*session));
+
+    session->id = input->call.command->id;
+    session->drop = redis_client_action(client) == REDIS_DROP;
+    client->session = session;
+    redis_lease_send(client, input->bytes, input->length, input->call.command, REDIS_SESSION);
+    return REDIS_VERDICT_DONE;
+}
+
 enum redis_verdict redis_session_request(struct redis_client *client, struct redis_input *input)
 {
     struct redis_session *session;
@@ -179,6 +235,9 @@ enum redis_verdict redis_session_request(struct redis_client *client, struct red
          input->call.command->id == REDIS_COMMAND_CLIENT_KILL ||
          input->call.command->id == REDIS_COMMAND_CLIENT_UNBLOCK))
         return session_tour(client, input);
+    if (input->call.command->id == REDIS_COMMAND_CLIENT_TRACKING && input->request.bytes > 0 &&
+        input->call.class == REDIS_CLASS_LEASE)
+        return session_tracking(client, input);
     if (input->request.bytes == 0 || input->request.seen < input->request.argc ||
         input->call.class == REDIS_CLASS_SINGLE) {
         /* Too long to be meant, or the wrong number of arguments: the server says so, and what it
@@ -264,6 +323,10 @@ static void session_apply(struct redis_client *client, struct redis_session *ses
         break;
     case REDIS_COMMAND_CLIENT_TRACKING:
         redis->tracking = session->on;
+        redis->redirect = session->on ? session->redirect : 0;
+        return;
+    case REDIS_COMMAND_CLIENT_GETREDIR:
+    case REDIS_COMMAND_CLIENT_TRACKINGINFO:
         return;
     case REDIS_COMMAND_CLIENT_NO_EVICT:
         redis->no_evict = session->on;
@@ -287,14 +350,14 @@ static void session_apply(struct redis_client *client, struct redis_session *ses
     client_go(client, user, session->password, redis_pool_variant(db, version, readonly, false));
 }
 
-/* HELLO tells the client its id: ours, not that of the connection. */
-static void send_hello(struct redis_client *client, const char *reply, size_t length)
+/* The number behind `key` is an id: the client is told ours, not the server's. */
+static void send_id(struct redis_client *client, const char *reply, size_t length, const char *key,
+                    uint64_t ours)
 {
-    static const char key[] = "$2\r\nid\r\n:";
-    const char *found = memmem(reply, length, key, sizeof(key) - 1);
-    const char *behind = found ? memchr(found + sizeof(key) - 1, '\r',
-                                        length - (size_t)(found + sizeof(key) - 1 - reply))
-                               : NULL;
+    const char *found = memmem(reply, length, key, strlen(key));
+    const char *behind =
+        found ? memchr(found + strlen(key), '\r', length - (size_t)(found + strlen(key) - reply))
+              : NULL;
     char id[24];
     int digits;
 
@@ -302,8 +365,8 @@ static void send_hello(struct redis_client *client, const char *reply, size_t le
         stream_queue(&client->stream, reply, length);
         return;
     }
-    digits = snprintf(id, sizeof(id), "%llu", (unsigned long long)client->id);
-    stream_queue(&client->stream, reply, (size_t)(found + sizeof(key) - 1 - reply));
+    digits = snprintf(id, sizeof(id), "%llu", (unsigned long long)ours);
+    stream_queue(&client->stream, reply, (size_t)(found + strlen(key) - reply));
     stream_queue(&client->stream, id, (size_t)digits);
     stream_queue(&client->stream, behind, length - (size_t)(behind - reply));
 }
@@ -385,7 +448,12 @@ static bool session_done(struct redis_client *client, bool failed)
     else if (session->drop)
         ;
     else if (session->id == REDIS_COMMAND_HELLO && !failed)
-        send_hello(client, session->reply, session->reply_bytes);
+        send_id(client, session->reply, session->reply_bytes, "$2\r\nid\r\n:", client->id);
+    else if (session->id == REDIS_COMMAND_CLIENT_GETREDIR)
+        send_id(client, session->reply, session->reply_bytes, ":", client->server->redirect);
+    else if (session->id == REDIS_COMMAND_CLIENT_TRACKINGINFO)
+        send_id(client, session->reply, session->reply_bytes,
+                "$8\r\nredirect\r\n:", client->server->redirect);
     else
         stream_queue(&client->stream, session->reply, session->reply_bytes);
     if (!failed && !inquired && !session->tour)

@@ -1,6 +1,6 @@
-/* CLIENT LIST, KILL, UNBLOCK and INFO: about our clients, with our ids. The clients of a line are
- * on several workers, so the command goes from one to the next as a mail and comes back to the
- * client that asked, with what it found. */
+/* CLIENT LIST, KILL, UNBLOCK, INFO and TRACKING REDIRECT: about our clients, with our ids. The
+ * clients of a line are on several workers, so the command goes from one to the next as a mail and
+ * comes back to the client that asked, with what it found. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +36,11 @@ struct redis_tour {
     bool kills_asker; /* after its answer */
     bool error;       /* CLIENT UNBLOCK id ERROR */
     bool away;
-    uint64_t found; /* KILL: how many; UNBLOCK: the id that the server knows */
-    char *text;     /* LIST */
+    uint64_t found; /* KILL: how many; UNBLOCK, TRACKING: the id that the server knows */
+    char *request;  /* TRACKING: as it came */
+    size_t request_bytes;
+    struct resp_span redirect; /* of the id in it */
+    char *text;                /* LIST */
     size_t text_bytes, text_size;
 };
 
@@ -51,6 +54,7 @@ void redis_tour_free(struct redis_tour *tour)
     free(tour->filter.user);
     free(tour->line);
     free(tour->text);
+    free(tour->request);
     free(tour);
 }
 
@@ -176,6 +180,26 @@ static enum resp_error unblock_parse(struct redis_tour *tour, const struct words
                                                        : RESP_ERROR_NOT_AN_INTEGER;
 }
 
+/* CLIENT TRACKING ON ... REDIRECT id: keeps the request. Other forms are for the server to judge.
+ */
+static enum resp_error tracking_parse(struct redis_tour *tour, const struct words *words,
+                                      const struct redis_input *input)
+{
+    for (uint32_t i = 3; i + 1 < words->count; i++)
+        if (word_is(words, i, "prefix")) {
+            i++;
+        } else if (word_is(words, i, "redirect")) {
+            if (!word_number(words, i + 1, &tour->filter.ids[0]))
+                break;
+            tour->filter.id_count = 1;
+            tour->redirect = words->spans[i + 1];
+            tour->request = memory_text((const char *)input->bytes, input->length);
+            tour->request_bytes = input->length;
+            break;
+        }
+    return RESP_ERROR_NONE;
+}
+
 struct redis_tour *redis_tour_new(const struct redis_client *client,
                                   const struct redis_input *input, enum resp_error *error)
 {
@@ -194,9 +218,12 @@ struct redis_tour *redis_tour_new(const struct redis_client *client,
         *error = list_parse(tour, &words);
     else if (tour->what == REDIS_COMMAND_CLIENT_KILL)
         *error = kill_parse(tour, &words);
-    else
+    else if (tour->what == REDIS_COMMAND_CLIENT_UNBLOCK)
         *error = unblock_parse(tour, &words);
-    if (*error == RESP_ERROR_NONE)
+    else
+        *error = tracking_parse(tour, &words, input);
+    if (*error == RESP_ERROR_NONE &&
+        (tour->what != REDIS_COMMAND_CLIENT_TRACKING || tour->filter.id_count > 0))
         return tour;
     redis_tour_free(tour);
     return NULL;
@@ -336,6 +363,12 @@ static void tour_client(struct redis_tour *tour, struct redis_client *client)
     } else if (tour->what == REDIS_COMMAND_CLIENT_UNBLOCK) {
         if (is_blocked(client))
             tour->found = client->server->client_id;
+    } else if (tour->what == REDIS_COMMAND_CLIENT_TRACKING) {
+        /* It is told as long as its connection lives, so nobody else may get that afterwards. */
+        if (client->server && (redis_server_kept(client->server) || client->id == tour->asker)) {
+            tour->found = client->server->client_id;
+            client->server->base.close_needed = true;
+        }
     } else {
         tour->found++;
         if (client->id == tour->asker)
@@ -380,6 +413,29 @@ static void tour_unblock(const struct redis_tour *tour, struct redis_client *cli
     redis_client_resume(client);
 }
 
+/* TRACKING: the request with the id that the server knows; one that nobody has when there is none.
+ */
+static void tour_redirect(const struct redis_tour *tour, struct redis_client *client)
+{
+    size_t end = tour->redirect.offset + tour->redirect.length, head = tour->redirect.offset;
+    char id[48], digits[24];
+    char *bytes = memory_resize(NULL, tour->request_bytes + sizeof(id));
+    size_t length;
+
+    snprintf(digits, sizeof(digits), "%llu",
+             tour->found ? (unsigned long long)tour->found : (unsigned long long)INT64_MAX);
+    snprintf(id, sizeof(id), "$%zu\r\n%s", strlen(digits), digits);
+    while (tour->request[head] != '$')
+        head--;
+    memcpy(bytes, tour->request, head);
+    memcpy(bytes + head, id, strlen(id));
+    length = head + strlen(id);
+    memcpy(bytes + length, tour->request + end, tour->request_bytes - end);
+    redis_session_redirected(client, bytes, length + tour->request_bytes - end,
+                             tour->filter.ids[0]);
+    free(bytes);
+}
+
 static void tour_answer(struct redis_tour *tour, struct redis_client *client)
 {
     uint8_t head[64];
@@ -417,6 +473,8 @@ static void tour_back(struct redis_tour *tour, struct worker *worker)
         redis_client_move(client, REDIS_CLIENT_LEASED);
         if (tour->what == REDIS_COMMAND_CLIENT_UNBLOCK)
             tour_unblock(tour, client);
+        else if (tour->what == REDIS_COMMAND_CLIENT_TRACKING)
+            tour_redirect(tour, client);
         else
             tour_answer(tour, client);
     }

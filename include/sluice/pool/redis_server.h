@@ -34,7 +34,7 @@ struct redis_server {
     struct resp_reply_parser parser;
     struct redis_owed_ring owed; /* what clients asked; questions of our own come behind these */
     struct buffer asked;         /* requests of clients that were asked together, in that order */
-    struct buffer held;  /* the beginning of a reply that is for several of them */
+    struct buffer held;          /* the beginning of a reply that is for several of them */
     uint32_t elements;           /* that the reply to such a question still has */
     struct redis_login *login;   /* while connecting and logging in */
     uint64_t client_id;          /* what CLIENT ID said; 0 = unknown */
@@ -53,6 +53,7 @@ struct redis_server {
     bool queued_state;    /* queued commands will change what the connection is */
     bool queued_unframed; /* queued commands will make EXEC's reply impossible to frame */
     bool tracking, no_evict, no_touch, monitor;
+    uint64_t redirect;                /* the client, by our id, that is told for it; 0: none */
     bool unframed;                    /* bytes are passed on as they are until the client leaves */
     bool frame_was_reply;             /* the last frame of a subscriber answered a command */
     bool part;                        /* the client has sent only a part of a request */
