@@ -99,6 +99,26 @@ void pg_session_attach(struct pg_client *client)
     counter_add(&client->pool->counters.settings_count, 1);
 }
 
+bool pg_session_want(struct pg_client *client, const char *name, const char *value)
+{
+    struct params_set *set = &client->worker->pools.params;
+    struct pg_session *session;
+    const char *kept;
+
+    if (client->worker->conf->session_set != SESSION_SET_TRACK || !param_settable(name) ||
+        strlen(name) >= PARAM_NAME_BYTES)
+        return false;
+    for (const char *at = value; *at; at++)
+        if (*at == '\\' || (unsigned char)*at >= 0x80)
+            return false;
+    session = session_need(client);
+    if (!session->settings)
+        session->settings = params_empty(set);
+    session->settings = params_with(set, session->settings, name, value);
+    kept = params_get(session->settings, name);
+    return kept && strcmp(kept, value) == 0;
+}
+
 /* --- suspicion --- */
 
 static bool text_readable(const struct pg_client *client, const char *text, size_t bytes)

@@ -38,6 +38,10 @@ struct pg_session {
     bool setting;          /* its settings are being set on its server */
 };
 
+/* At login the client asks for a setting that servers do not report: it is one that the client has
+ * set. False: it cannot be followed. */
+bool pg_session_want(struct pg_client *client, const char *name, const char *value);
+
 /* The client has got a server: has it take up the client's settings, in the next write. */
 void pg_session_attach(struct pg_client *client);
 

@@ -210,6 +210,21 @@ static void welcome_finish(struct pg_client *client)
     pg_requests_run(client);
 }
 
+/* What servers do not report is a setting as if the client had SET it. */
+static void welcome_take_settings(struct pg_client *client)
+{
+    struct params_set *set = &client->worker->pools.params;
+    struct pg_client_login *login = client->login;
+    const char *name = NULL, *value;
+
+    while (login->wanted && (name = params_next(login->wanted, name, &value)) != NULL) {
+        if (params_get(client->pool->welcome, name) || !pg_session_want(client, name, value))
+            continue;
+        login->wanted = params_without(set, login->wanted, name);
+        name = NULL; /* from the beginning, in a set without it */
+    }
+}
+
 /* Names in the spelling of the server, values as the client wants them. False: the client asked for
  * something that the server does not report, and is closed. */
 static bool welcome_merge(struct pg_client *client)
@@ -315,6 +330,7 @@ static void welcome_params(struct pg_client *client)
         welcome_wait(client);
         return;
     }
+    welcome_take_settings(client);
     known = pool_known_params(client->pool, client->login->wanted);
     if (known) {
         client->params = known;
@@ -334,8 +350,11 @@ void pg_welcome_granted(struct pg_client *client, struct server *server)
     client->server = pg_server_of(server);
     server->holder = client;
     server->holder_ready = pg_server_holder_ready;
-    if (client->waiter.startup)
+    if (client->waiter.startup) {
         welcome_from_server(client);
-    else if (welcome_merge(client))
+        return;
+    }
+    welcome_take_settings(client);
+    if (welcome_merge(client))
         welcome_ask_server(client);
 }

@@ -357,6 +357,45 @@ START_TEST(a_session_that_ends_within_a_transaction_does_not_keep_its_locks)
 }
 END_TEST
 
+/* A parameter of track_extra_parameters that servers do not report (before PostgreSQL 18). */
+START_TEST(a_parameter_that_is_not_reported_follows_its_client)
+{
+    struct client blocker, client;
+    static const char *const shown = "SELECT current_setting('work_mem'), current_setting("
+                                     "'search_path'), current_setting('TimeZone')";
+
+    sluice_start(&sluice, .databases = "two = {server} pool_size=2\n",
+                 .settings = "pool_mode = transaction\nworkers = 1\n"
+                             "track_extra_parameters = search_path, work_mem\n");
+    client_login(&blocker, &sluice, "user1", "two");
+    for (int i = 0; i < 2; i++) {
+        client_open(&client, &sluice);
+        client_send(&client, put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database",
+                                         "two", "work_mem", "7MB", "search_path", "a, \"B\"",
+                                         "TimeZone", "Asia/Tokyo", NULL));
+        client_drain(&client);
+        for (int j = 0; j < 4; j++) {
+            if (j % 2)
+                ck_assert_str_eq(client_query(&blocker, "BEGIN"), "C(BEGIN) Z(T)");
+            ck_assert_ptr_nonnull(
+                strstr(client_query(&client, shown), "D(7MB,a, \"B\",Asia/Tokyo)"));
+            if (j % 2)
+                ck_assert_str_eq(client_query(&blocker, "COMMIT"), "C(COMMIT) Z(I)");
+            ck_assert_ptr_nonnull(
+                strstr(client_query(&blocker, shown), "D(4MB,\"$user\", public,"));
+        }
+        client_close(&client);
+    }
+    client_open(&client, &sluice);
+    client_send(&client, put_startup(put_new(), PROTOCOL_3_0, "user", "user1", "database", "two",
+                                     "enable_seqscan", "off", NULL));
+    ck_assert_ptr_nonnull(strstr(client_answer(&client), "E(08P01 unsupported startup parameter"));
+    client_close(&client);
+    client_close(&blocker);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("modes");
@@ -379,5 +418,6 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, simple_queries_can_be_refused);
     suite_add(suite, SUITE_SAME, 20,
               a_session_that_ends_within_a_transaction_does_not_keep_its_locks);
+    suite_add(suite, SUITE_OURS, 20, a_parameter_that_is_not_reported_follows_its_client);
     return suite_finish(suite);
 }
