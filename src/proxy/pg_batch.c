@@ -154,6 +154,11 @@ bool batch_lost(struct pg_batch *batch, const struct pool_failure *failure)
     return false;
 }
 
+bool batch_failure_of_server(const struct pool_failure *failure)
+{
+    return strncmp(failure->sqlstate, "57", 2) == 0 || strncmp(failure->sqlstate, "08", 2) == 0;
+}
+
 void batch_leave(struct pg_batch *batch, struct pg_key *key)
 {
     struct pg_server *pg = batch->server;

@@ -64,6 +64,9 @@ bool batch_cut(struct pg_batch *batch);
 /* The server is of no use any more: each key that is not answered has failed. */
 bool batch_lost(struct pg_batch *batch, const struct pool_failure *failure);
 
+/* The server is going by itself, and not because of what it was asked. */
+bool batch_failure_of_server(const struct pool_failure *failure);
+
 /* pg_batch_replies.c: what the server's stream calls. */
 void batch_ready(struct server *server, unsigned what);
 

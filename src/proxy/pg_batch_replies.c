@@ -170,12 +170,6 @@ static bool batch_unset(struct pg_batch *batch, const struct pool_failure *failu
     return prepare_refused(batch, LOOKUP_SERVER, failure->message);
 }
 
-/* The server is going by itself, and not because of what was set. */
-static bool failure_of_server(const struct pool_failure *failure)
-{
-    return strncmp(failure->sqlstate, "57", 2) == 0 || strncmp(failure->sqlstate, "08", 2) == 0;
-}
-
 /* A whole message of the answer to the queries in front. */
 static bool batch_setting(struct pg_batch *batch, uint8_t type, const uint8_t *body, size_t length)
 {
@@ -185,7 +179,7 @@ static bool batch_setting(struct pg_batch *batch, uint8_t type, const uint8_t *b
     if (type == PG_ERROR) {
         bool fatal = pg_replies_failure(&failure, body, length);
 
-        if (fatal && failure_of_server(&failure))
+        if (fatal && batch_failure_of_server(&failure))
             return batch_lost(batch, &failure);
         if (!fatal)
             pg_pipeline_reply(&pg->pipeline, PG_ERROR);
@@ -268,6 +262,9 @@ static bool batch_message(struct pg_batch *batch, uint8_t type, const uint8_t *b
     if (pg_pipeline_reply(&pg->pipeline, type) == PG_UNEXPECTED ||
         (type == PG_PARAMETER_STATUS && !pg_server_parameter(pg, body, length)))
         return batch_broken(batch);
+    /* Whose it is cannot be known. */
+    if (type == PG_NOTICE && batch->state == BATCH_ASKED)
+        return batch_failed(batch, false);
     if (type == PG_NOTICE || type == PG_NOTIFICATION || type == PG_PARAMETER_STATUS)
         return true;
     if (batch->state != BATCH_ASKED)
@@ -295,6 +292,19 @@ static bool batch_is_row(const struct pg_batch *batch, uint8_t type)
     return type == PG_DATA_ROW && batch->state == BATCH_ASKED && batch->sets == 0;
 }
 
+/* A message that is too long to be looked at begins the bytes: RowDescription of a very wide table,
+ * or a long error. */
+static bool batch_too_long(struct pg_batch *batch, const uint8_t *bytes, size_t length)
+{
+    if (!memchr("TtEN", bytes[0], 4))
+        return batch_broken(batch);
+    batch->rest = bytes;
+    batch->rest_bytes = length;
+    if (batch->state == BATCH_ASKED)
+        return batch_failed(batch, true);
+    return prepare_refused(batch, LOOKUP_COLUMNS, "");
+}
+
 /* Walks what was read; what is not done with is kept. False: the batch may be gone. */
 static bool batch_walk(struct pg_batch *batch, uint8_t *bytes, size_t length)
 {
@@ -319,8 +329,10 @@ static bool batch_walk(struct pg_batch *batch, uint8_t *bytes, size_t length)
         row = batch_is_row(batch, bytes[at]);
         body_bytes = pg_u32(bytes + at + 1);
         if (body_bytes < PG_MESSAGE_BYTES_MIN || body_bytes > INT32_MAX ||
-            (row ? body_bytes < ROW_BYTES_MIN + 4 : body_bytes > MESSAGE_BYTES_MAX))
+            (row && body_bytes < ROW_BYTES_MIN + 4))
             return batch_broken(batch);
+        if (!row && body_bytes > MESSAGE_BYTES_MAX)
+            return batch_too_long(batch, bytes + at, left);
         body_bytes -= 4;
         take = left - PG_HEADER_BYTES < body_bytes ? left - PG_HEADER_BYTES : body_bytes;
         need = row ? ROW_BYTES_MIN : body_bytes;

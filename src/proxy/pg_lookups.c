@@ -381,7 +381,7 @@ static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *p
     lookup->lookups = lookups;
     lookup->params = params_hold(params);
     lookup->settings = params_hold(settings);
-    lookup->id = ++lookups->next_id;
+    lookup->id = atomic_fetch_add(&lookups->worker->process->registry.next_id, 1);
     lookup->content_bytes = content_bytes;
     memcpy(lookup->content, lookups->content, content_bytes);
     lookup->formats = lookup->content + 2 * sizeof(struct params *);

@@ -82,8 +82,8 @@ struct pg_lookup {
     struct lookup *statement;
     enum lookup_refusal refusal; /* LOOKUP_NONE: it may be batched */
     char detail[LOOKUP_DETAIL_BYTES];
-    uint64_t retry_us; /* when a refusal by a server is looked at again; 0 = never */
-    uint64_t id;
+    uint64_t retry_us;      /* when a refusal by a server is looked at again; 0 = never */
+    uint64_t id;            /* no other of the process has it */
     uint32_t generation;    /* of the shape; names the prepared statement */
     struct pg_shape *shape; /* NULL: not known yet */
     uint64_t checked_us;    /* when a server last agreed with it */
@@ -118,7 +118,6 @@ struct pg_lookups {
     struct list spare_keys, spare_batches, batches;
     struct params *no_settings;
     struct lookup_forms *forms; /* NULL before the first Query */
-    uint64_t next_id;
     uint16_t salt;             /* tells the names of this part's statements from an earlier one's */
     uint32_t seen[SEEN_COUNT]; /* hashes of statements that came once */
     uint8_t content[];         /* CONTENT_BYTES_MAX: of the statement looked for */

@@ -421,10 +421,11 @@ static bool prepare_next(struct pg_batch *batch)
 
 static bool prepare_error(struct pg_batch *batch, const uint8_t *body, size_t length)
 {
-    struct pg_error error;
+    struct pool_failure failure;
 
-    pg_error_parse(body, length, &error);
-    return prepare_refused(batch, LOOKUP_SERVER, error.message);
+    if (pg_replies_failure(&failure, body, length) && batch_failure_of_server(&failure))
+        return batch_lost(batch, &failure);
+    return prepare_refused(batch, LOOKUP_SERVER, failure.message);
 }
 
 bool prepare_message(struct pg_batch *batch, uint8_t type, const uint8_t *body, size_t length)

@@ -119,7 +119,81 @@ START_TEST(a_lost_server_fails_each_and_nothing_more)
 }
 END_TEST
 
+START_TEST(a_server_lost_while_it_is_prepared_fails_nobody)
+{
+    start("");
+    introduce(LOOKUP);
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, LOOKUP, text("%d", i + 1));
+    settle();
+    lock();
+    release();
+    await_locked();
+    ck_assert_int_eq(postgres_terminate(sluice.postgres, "wait_event_type = 'Lock'"), 1);
+    await_locked();
+    unlock();
+    answers_each(1, 0);
+    ck_assert_int_eq(batches(), 1);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+/* --- notices --- */
+
+START_TEST(a_notice_reaches_the_client_that_has_it_alone)
+{
+    start("");
+    introduce(LOOKUP);
+    for (int i = 0; i < CROWD; i++) {
+        client_query(&crowd[i], "SET client_min_messages = debug5");
+        ask(i, LOOKUP, "1");
+        client_answer(&crowd[i]);
+    }
+    for (int round = 0; round < 2; round++) {
+        hold();
+        for (int i = 0; i < CROWD; i++)
+            ask(i, LOOKUP, text("%d", i + 1));
+        settle();
+        release();
+        for (int i = 0; i < CROWD; i++) {
+            const char *answer = client_answer(&crowd[i]);
+
+            ck_assert_ptr_nonnull(strstr(answer, "N("));
+            ck_assert_ptr_nonnull(strstr(answer, text("D(%d,thing %d)", i + 1, i + 1)));
+        }
+    }
+    sluice_stop(&sluice);
+}
+END_TEST
+
 /* --- long answers --- */
+
+START_TEST(a_table_too_wide_to_be_described_is_asked_alone)
+{
+    static const char sql[] = "SELECT * FROM wide WHERE id = $1";
+
+    start("");
+    postgres_value(sluice.postgres,
+                   "DO $$ BEGIN EXECUTE 'CREATE TABLE wide (id int PRIMARY KEY, ' || "
+                   "(SELECT string_agg('a_column_with_quite_a_long_name_' || i || ' int', ', ') "
+                   "FROM generate_series(1, 1000) i) || ')'; END $$;"
+                   "INSERT INTO wide SELECT generate_series(1, 10); GRANT ALL ON wide TO PUBLIC");
+    introduce(sql);
+    for (int round = 0; round < 2; round++) {
+        ask_each(sql, 1);
+        for (int i = 0; i < CROWD; i++) {
+            const char *answer = client_answer(&crowd[i]);
+
+            ck_assert_ptr_nonnull(strstr(answer, text("D(%d,null,", i + 1)));
+            ck_assert_ptr_nonnull(strstr(answer, "C(SELECT 1) Z(I)"));
+        }
+    }
+    ck_assert_int_eq(batches(), 0);
+    ck_assert_uint_eq(sluice_log_count(&sluice, "broke"), 0);
+    sluice_stop(&sluice);
+}
+END_TEST
 
 #define BIG "SELECT big FROM things WHERE id = $1"
 
@@ -195,6 +269,9 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, when_all_have_gone_the_server_is_freed);
     suite_add(suite, SUITE_OURS, 20, a_statement_that_lasts_too_long_ends_for_each);
     suite_add(suite, SUITE_OURS, 20, a_lost_server_fails_each_and_nothing_more);
+    suite_add(suite, SUITE_OURS, 30, a_server_lost_while_it_is_prepared_fails_nobody);
+    suite_add(suite, SUITE_OURS, 20, a_notice_reaches_the_client_that_has_it_alone);
+    suite_add(suite, SUITE_OURS, 20, a_table_too_wide_to_be_described_is_asked_alone);
     suite_add(suite, SUITE_OURS, 20, long_answers_come_whole_and_hold_nobody_up);
     suite_add(suite, SUITE_OURS, 20, rows_of_megabytes_cut_the_batch);
     return suite_finish(suite);

@@ -91,7 +91,7 @@ struct registry {
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
     struct limit clients;               /* max_client_conn */
-    _Atomic uint64_t next_id;           /* of clients and servers, for people */
+    _Atomic uint64_t next_id;           /* of clients, servers and lookups */
 };
 
 void registry_init(struct registry *registry, unsigned worker_count);
