@@ -358,11 +358,19 @@ static bool shape_same(const struct pg_shape *one, const struct pg_shape *other)
            strcmp(one->text, other->text) == 0;
 }
 
+/* The server refuses a Bind with formats for another number of columns. */
+static bool formats_fit(const struct pg_lookup *lookup, const struct pg_shape *shape)
+{
+    unsigned count = pg_u16(lookup->formats + 2 + 2 * (size_t)pg_u16(lookup->formats));
+
+    return count <= 1 || count == shape->column_count;
+}
+
 static bool described(struct pg_batch *batch)
 {
     const struct pg_shape *shape = batch->shape;
 
-    if (!shape->parameters || !shape->columns)
+    if (!shape->parameters || !shape->columns || !formats_fit(batch->lookup, shape))
         return prepare_refused(batch, LOOKUP_COLUMNS, "");
     prepare_probe(batch);
     return true;

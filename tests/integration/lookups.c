@@ -126,6 +126,31 @@ START_TEST(an_error_is_only_the_client_s_whose_key_it_is)
 }
 END_TEST
 
+START_TEST(formats_of_another_number_of_columns_are_an_error_as_alone)
+{
+    static const unsigned char bind[] = {0, 0, 0, 0, 0, 1, 0, 0, 0, 1, '1', 0, 3, 0, 0, 0, 0, 0, 0};
+
+    start("");
+    for (int round = 0; round < 2; round++) {
+        if (round)
+            hold();
+        for (int i = 0; i < CROWD; i++)
+            client_send(&crowd[i],
+                        put_sync(put_execute(
+                            put_message(put_parse(put_new(), "", LOOKUP), 'B', bind, sizeof(bind)),
+                            "", 0)));
+        if (round) {
+            settle();
+            release();
+        }
+        for (int i = 0; i < CROWD; i++)
+            answers(i, "1 E(08P01 bind message has 3 result formats but query has 2 columns) Z(I)");
+    }
+    ck_assert_int_eq(batches(), 0);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 /* --- tables that change --- */
 
 START_TEST(a_changed_table_is_seen_as_it_would_be_alone)
@@ -272,6 +297,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, named_statements_are_asked_together_described_or_not);
     suite_add(suite, SUITE_OURS, 20, many_rows_keep_their_order_and_limit);
     suite_add(suite, SUITE_OURS, 20, an_error_is_only_the_client_s_whose_key_it_is);
+    suite_add(suite, SUITE_OURS, 20, formats_of_another_number_of_columns_are_an_error_as_alone);
     suite_add(suite, SUITE_OURS, 30, a_changed_table_is_seen_as_it_would_be_alone);
     suite_add(suite, SUITE_OURS, 20, a_statement_deallocated_unseen_is_prepared_again);
     suite_add(suite, SUITE_OURS, 20, listed_lookups_are_batched_and_no_others);
