@@ -37,6 +37,11 @@ void sheet_int8(struct sheet *sheet, const char *name, int64_t number)
     sheet_cell(sheet, name, CELL_INT8)->number = number;
 }
 
+void sheet_bytea_null(struct sheet *sheet, const char *name)
+{
+    sheet_cell(sheet, name, CELL_BYTEA)->number = CELL_NULL;
+}
+
 void sheet_numeric(struct sheet *sheet, const char *name, int64_t number)
 {
     sheet_cell(sheet, name, CELL_NUMERIC)->number = number;
@@ -107,6 +112,7 @@ static void write_binary(struct pg_writer *writer, const struct cell *cell)
         write_numeric(writer, cell->number);
         break;
     case CELL_TEXT:
+    case CELL_BYTEA:
         break;
     }
 }

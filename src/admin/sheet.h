@@ -14,7 +14,13 @@
 #define SHEET_COLUMNS_MAX 40
 
 /* Their numbers are those of PostgreSQL's catalog pg_type. */
-enum cell_type { CELL_TEXT = 25, CELL_INT4 = 23, CELL_INT8 = 20, CELL_NUMERIC = 1700 };
+enum cell_type {
+    CELL_BYTEA = 17,
+    CELL_INT8 = 20,
+    CELL_INT4 = 23,
+    CELL_TEXT = 25,
+    CELL_NUMERIC = 1700
+};
 
 #define CELL_NULL INT64_MIN
 
@@ -37,6 +43,7 @@ struct sheet {
 void sheet_text(struct sheet *sheet, const char *name, const char *text);
 void sheet_int4(struct sheet *sheet, const char *name, int64_t number);
 void sheet_int8(struct sheet *sheet, const char *name, int64_t number);
+void sheet_bytea_null(struct sheet *sheet, const char *name);
 void sheet_numeric(struct sheet *sheet, const char *name, int64_t number);
 
 /* The row is whole: hands it on. */

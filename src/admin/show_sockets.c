@@ -127,8 +127,8 @@ static void fds_columns(struct sheet *sheet, const void *of)
     sheet_text(sheet, "datestyle", NULL);
     sheet_text(sheet, "timezone", NULL);
     sheet_text(sheet, "password", NULL);
-    sheet_text(sheet, "scram_client_key", NULL);
-    sheet_text(sheet, "scram_server_key", NULL);
+    sheet_bytea_null(sheet, "scram_client_key");
+    sheet_bytea_null(sheet, "scram_server_key");
 }
 
 /* Which connections a table has. */
