@@ -1,5 +1,7 @@
 """SQLAlchemy's tour, over psycopg2 and over asyncpg."""
 import asyncio
+import contextlib
+import io
 import os
 import sys
 import threading
@@ -9,7 +11,7 @@ try:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.orm import Session, declarative_base
     import asyncpg  # noqa: F401
-    import psycopg2  # noqa: F401
+    import psycopg2.errors
 except ImportError as error:
     print(f"there is no SQLAlchemy with its drivers: {error}")
     sys.exit(77)
@@ -75,6 +77,44 @@ def many(engine):
     assert 1 <= len(servers) <= 5, servers
 
 
+def cancel_sleep(engine, connection):
+    """Once the server is seen to sleep for it."""
+    query = sa.text("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'")
+    with engine.connect() as look:
+        while not look.scalar(query):
+            look.rollback()
+    connection.driver_connection.cancel()
+
+
+def raw(engine):
+    """What SQLAlchemy leaves to the driver: COPY, cancel; and TLS."""
+    with contextlib.closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        out = io.StringIO()
+        cursor.copy_expert(
+            "copy (select i, 'line ' || i from generate_series(1, 20000) i) to stdout", out)
+        cursor.execute("create temp table tour_copy (a int, b text) on commit drop")
+        cursor.copy_expert("copy tour_copy from stdin", io.StringIO(out.getvalue()))
+        cursor.execute("select count(*), max(b) from tour_copy")
+        assert cursor.fetchone() == (20000, "line 9999")
+        connection.commit()
+        thread = threading.Thread(target=cancel_sleep, args=(engine, connection))
+        thread.start()
+        try:
+            cursor.execute("select pg_sleep(60)")
+            raise AssertionError("no error")
+        except psycopg2.errors.QueryCanceled:
+            pass
+        thread.join()
+        connection.rollback()
+    ca = os.environ["SLUICE_TOUR_CA"]
+    secure = sa.create_engine(
+        f"postgresql+psycopg2://{WHERE}?sslmode=verify-full&sslrootcert={ca}", future=True)
+    with secure.connect() as connection:
+        assert len(connection.scalar(sa.text("select repeat('x', 1000000)"))) == 1000000
+    secure.dispose()
+
+
 async def asynchronous():
     engine = create_async_engine(f"postgresql+asyncpg://{WHERE}", pool_size=50)
     servers = set()
@@ -105,7 +145,7 @@ def main():
     engine = sa.create_engine(f"postgresql+psycopg2://{WHERE}", pool_size=50, future=True)
     Base.metadata.drop_all(engine)
     Base.metadata.create_all(engine)
-    for part in (sessions, streams, many):
+    for part in (sessions, streams, raw, many):
         part(engine)
         print(part.__name__)
     asyncio.run(asynchronous())
