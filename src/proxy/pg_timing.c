@@ -31,10 +31,13 @@ static void timing_text(struct pg_timing *timing, const void *text, size_t lengt
     memcpy(timing->text, text, timing->text_bytes);
 }
 
-/* Up to a NUL, or as much as there is. */
+/* Up to a NUL, or as much as there is. (libpg_query brings a strnlen of its own, which is slow.) */
 static void timing_string(struct pg_timing *timing, const uint8_t *text, size_t have)
 {
-    timing_text(timing, text, strnlen((const char *)text, have));
+    const uint8_t *end =
+        memchr(text, '\0', have < sizeof(timing->text) ? have : sizeof(timing->text));
+
+    timing_text(timing, text, end ? (size_t)(end - text) : have);
 }
 
 /* A Bind tells of its statement by name. */
