@@ -16,6 +16,7 @@ const struct show *const shows[] = {
     &show_lists,
     &show_lookups,
     &show_mem,
+    &show_multiplex,
     &show_peer_pools,
     &show_peers,
     &show_pinned,

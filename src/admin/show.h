@@ -83,6 +83,6 @@ extern const struct show show_pools, show_clients, show_servers, show_sockets, s
     show_mem, show_state, show_version, show_dns_hosts, show_dns_zones, show_stats,
     show_stats_totals, show_stats_averages, show_totals, show_latency, show_redis_pools,
     show_redis_clients, show_redis_servers, show_redis_stats, show_statements, show_pinned,
-    show_lookups;
+    show_lookups, show_multiplex;
 
 #endif

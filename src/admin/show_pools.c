@@ -58,7 +58,7 @@ static void pool_row_add(struct pool_row *row, const struct survey_pool *part, u
 
     row->clients += (int64_t)part->clients;
     row->waiting += (int64_t)part->waiting;
-    row->active += (int64_t)part->servers[SERVER_LEASED];
+    row->active += (int64_t)(part->servers[SERVER_LEASED] + part->servers[SERVER_SHARED]);
     row->draining += (int64_t)part->servers[SERVER_DRAINING];
     row->idle += (int64_t)(part->servers[SERVER_IDLE] - part->stale);
     row->used += (int64_t)part->stale;

@@ -206,3 +206,8 @@ enum batch_lookups conf_batch_lookups(const struct conf *conf, const struct conf
 {
     return (enum batch_lookups)decide(CONF_UNSET, OF(database, batch_lookups), conf->batch_lookups);
 }
+
+int64_t conf_multiplex(const struct conf *conf, const struct conf_database *database)
+{
+    return decide(CONF_UNSET, OF(database, multiplex), conf->multiplex);
+}

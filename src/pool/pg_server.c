@@ -9,6 +9,7 @@
 #include "probe.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
+#include "sluice/pool/sharing.h"
 #include "sluice/wire/pg.h"
 
 /* Messages that we must see whole while we ask ourselves; none that matters comes near it. */
@@ -327,11 +328,54 @@ static void server_arrive(struct server *server)
         pool_set_welcome(server->pool, pg->initial);
 }
 
+/* A limit over several pools stands in somebody's way, who waits longer than anybody here. */
+static bool wanted_elsewhere(const struct pool *pool)
+{
+    const struct waiter *first = pool_first_waiter(pool);
+    uint64_t database_us = atomic_load(&pool->totals->database_usage->servers.wanted_since_us);
+    uint64_t user_us = atomic_load(&pool->totals->user_usage->servers.wanted_since_us);
+    uint64_t since_us = database_us && (!user_us || database_us < user_us) ? database_us : user_us;
+
+    return since_us && (!first || since_us < first->since_us);
+}
+
+static struct pg_server *shared_least(const struct pool *pool)
+{
+    struct pg_server *least = NULL;
+
+    LIST_EACH_SAFE (&pool->servers[SERVER_SHARED], node, following) {
+        struct pg_server *pg = pg_server_of(container_of(node, struct server, node));
+
+        if (!pg->retiring && (!least || pg->flights < least->flights))
+            least = pg;
+    }
+    return least;
+}
+
+/* As many shared servers take no further statements as there are clients who wait for a lease and
+ * get no other server; those with the fewest statements come free first. */
+static void pool_yield(struct pool *pool)
+{
+    size_t needed = pool->waiting - pool->waiting_to_share;
+    size_t coming = pool->servers[SERVER_CONNECTING].length + pool->servers[SERVER_LOGIN].length +
+                    pool->servers[SERVER_CHECKING].length + pool->servers[SERVER_DRAINING].length;
+    struct pg_server *least;
+
+    needed += pool_longer_elsewhere(pool) || wanted_elsewhere(pool);
+    if (needed == 0)
+        return;
+    LIST_EACH_SAFE (&pool->servers[SERVER_SHARED], node, following)
+        coming += pg_server_of(container_of(node, struct server, node))->retiring;
+    while (coming++ < needed && (least = shared_least(pool)))
+        least->retiring = true;
+}
+
 const struct server_kind pg_server_kind = {
     .open = pg_login_open,
     .check = server_check,
     .reset = server_reset,
     .probe = probe_begin,
+    .yield = pool_yield,
     .drain = server_drain,
     .free = server_free,
     .leave = server_leave,
@@ -496,7 +540,7 @@ void pg_server_stream_ready(struct stream *stream, unsigned what)
 
     if (what & STREAM_CONNECTED)
         pg_login_connected(pg_server_of(server));
-    else if (server->state == SERVER_LEASED)
+    else if (server->state == SERVER_LEASED || server->state == SERVER_SHARED)
         server->holder_ready(server, what);
     else
         server_read(pg_server_of(server));

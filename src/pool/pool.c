@@ -1,4 +1,5 @@
 #include "sluice/pool/pool.h"
+#include "sluice/pool/sharing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,29 @@ struct waiter *pool_first_waiter(const struct pool *pool)
         }
     }
     return first;
+}
+
+struct waiter *pool_waiter_to_share(const struct pool *pool, size_t index)
+{
+    if (pool->waiting_to_share <= index)
+        return NULL;
+    for (unsigned priority = PRIORITIES; priority-- > 0;)
+        LIST_EACH_SAFE (&pool->waiters[priority], node, following) {
+            struct waiter *waiter = container_of(node, struct waiter, node);
+
+            if (waiter->shares && index-- == 0)
+                return waiter;
+        }
+    return NULL;
+}
+
+void pool_crowded(struct pool *pool)
+{
+    if (pool->crowded ||
+        atomic_load_explicit(&pool->totals->servers, memory_order_relaxed) >= pool->settings.size)
+        return;
+    pool->crowded = true;
+    pool_stir(pool);
 }
 
 static bool check_due(const struct server *server)
@@ -157,6 +181,7 @@ bool pool_wait(struct pool *pool, struct waiter *waiter, const struct pool_failu
     waiter->since_us = now_us;
     list_push_back(&pool->waiters[waiter->priority], &waiter->node);
     pool->waiting++;
+    pool->waiting_to_share += waiter->shares;
     pool_stir(pool);
     return true;
 }
@@ -165,6 +190,7 @@ static void waiter_unlink(struct pool *pool, struct waiter *waiter)
 {
     list_remove(&pool->waiters[waiter->priority], &waiter->node);
     pool->waiting--;
+    pool->waiting_to_share -= waiter->shares;
     latency_add(&pool->latencies, LATENCY_wait, loop_now_us(pool->pools->loop) - waiter->since_us);
 }
 
@@ -178,7 +204,7 @@ void pool_unwait(struct pool *pool, struct waiter *waiter)
 
 void pool_release(struct server *server)
 {
-    ensure(server->state == SERVER_LEASED);
+    ensure(server->state == SERVER_LEASED || server->state == SERVER_SHARED);
     server->holder = NULL;
     server->holder_ready = NULL;
     if (server->kind->reset(server)) {
@@ -199,7 +225,7 @@ void pool_return_untouched(struct server *server)
 
 void pool_drain(struct server *server)
 {
-    ensure(server->state == SERVER_LEASED);
+    ensure(server->state == SERVER_LEASED || server->state == SERVER_SHARED);
     server->holder = NULL;
     server->holder_ready = NULL;
     server_move(server, SERVER_DRAINING);
@@ -405,6 +431,10 @@ static void pool_grow(struct pool *pool)
     while (coming < most && coming + checking < pool->waiting &&
            (waiter = pool_waiter_unserved(pool)) && pool_open_one(pool, waiter))
         coming++;
+    if (pool->crowded && pool->backoff_us == 0 && coming + checking == 0 &&
+        pool_open_one(pool, NULL))
+        coming++;
+    pool->crowded = false;
     while (coming < most && pool->backoff_us == 0 &&
            pool_slot_take(pool, pool->settings.size_min)) {
         pool->kind->open(pool, NULL);

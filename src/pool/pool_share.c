@@ -1,5 +1,7 @@
 #include "pool_share.h"
 
+#include "sluice/pool/sharing.h"
+
 /* How much longer somebody must wait elsewhere before a server leaves those who wait here. */
 #define CLEARLY_LONGER_US (5 * US_PER_MS)
 
@@ -61,6 +63,17 @@ static bool claim(struct pool *pool, unsigned worker, uint64_t since_us)
 {
     return atomic_compare_exchange_strong(&pool->totals->sights[worker].waiting_since_us, &since_us,
                                           0);
+}
+
+bool pool_longer_elsewhere(const struct pool *pool)
+{
+    const struct waiter *first = pool_first_waiter(pool);
+    unsigned worker;
+    uint64_t since_us;
+
+    return pool->totals->part_count > 1 && longest_elsewhere(pool, &worker, &since_us) &&
+           since_us + CLEARLY_LONGER_US <
+               (first ? first->since_us : loop_now_us(pool->pools->loop));
 }
 
 bool pool_lend_longer(struct pool *pool, const struct waiter *first)

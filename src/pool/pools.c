@@ -46,6 +46,8 @@ static void pool_free(struct pool *pool)
     registry_part_gone(pools->registry, pool->totals, pools->worker, &pool->counters);
     latencies_fini(&pool->latencies);
     registry_pool_drop(pools->registry, pool->totals);
+    if (pool->multiplex_free)
+        pool->multiplex_free(pool);
     if (pool->shared_free)
         pool->shared_free(pool);
     if (pool->password)
@@ -141,6 +143,7 @@ static void pool_configure_postgres(struct pool *pool)
     pool->database = database;
     settings->mode = conf_pool_mode(conf, database, user);
     settings->batch_lookups = conf_batch_lookups(conf, database);
+    settings->multiplex = conf_multiplex(conf, database);
     settings->size = conf_pool_size(conf, database, user);
     settings->size_min = database ? conf_min_pool_size(conf, database) : 0;
     if (settings->size_min > settings->size)

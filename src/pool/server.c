@@ -21,7 +21,8 @@ static const struct {
                                  BIT(SERVER_CLOSED)},
     [SERVER_LEASED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_SHARED) | BIT(SERVER_CHECKING) |
                                      BIT(SERVER_DRAINING) | BIT(SERVER_CLOSED)},
-    [SERVER_SHARED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_CLOSED)},
+    [SERVER_SHARED] = {"active", BIT(SERVER_IDLE) | BIT(SERVER_CHECKING) | BIT(SERVER_DRAINING) |
+                                     BIT(SERVER_CLOSED)},
     [SERVER_CHECKING] = {"tested", BIT(SERVER_IDLE) | BIT(SERVER_CLOSED)},
     [SERVER_DRAINING] = {"being_canceled",
                          BIT(SERVER_IDLE) | BIT(SERVER_CHECKING) | BIT(SERVER_CLOSED)},

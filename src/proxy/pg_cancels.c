@@ -6,6 +6,7 @@
 #include "pg_client.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_multiplex.h"
 #include "pg_peers.h"
 #include "sluice/auth/digest.h"
 #include "sluice/base/log.h"
@@ -178,6 +179,9 @@ static void cancel_delivered(struct mail *mail, void *receiver)
         pg_server_cancel(client->server, &request->notice);
         return;
     }
+    if (client && client->state == PG_CLIENT_SHARING &&
+        pg_multiplex_cancel(client, &request->notice))
+        return;
     if (client && (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_ASKED)) {
         counter_add(&client->pool->counters.cancel_count, 1);
         pg_lookups_leave(client);

@@ -2,6 +2,7 @@
 #include "pg_cancels.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_multiplex.h"
 #include "pg_startup.h"
 
 #include <stdio.h>
@@ -36,12 +37,15 @@ static const struct {
     [PG_CLIENT_MOVING] = {"moving", CLIENTS_LOGIN, BIT(PG_CLIENT_WELCOME) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_WELCOME] = {"welcome", CLIENTS_LOGIN, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_IDLE] = {"idle", CLIENTS_IDLE,
-                        BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
+                        BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_SHARING) | BIT(PG_CLIENT_ACTIVE) |
+                            BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_WAITING] = {"waiting", CLIENTS_WAITING,
-                           BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_ASKED) | BIT(PG_CLIENT_ACTIVE) |
-                               BIT(PG_CLIENT_CLOSED)},
+                           BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_ASKED) | BIT(PG_CLIENT_SHARING) |
+                               BIT(PG_CLIENT_ACTIVE) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_ASKED] = {"asked", CLIENTS_ACTIVE,
                          BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_CLOSED)},
+    [PG_CLIENT_SHARING] = {"sharing", CLIENTS_ACTIVE,
+                           BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_WAITING) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_ACTIVE] = {"active", CLIENTS_ACTIVE, BIT(PG_CLIENT_IDLE) | BIT(PG_CLIENT_CLOSED)},
     [PG_CLIENT_CLOSED] = {"closed", CLIENTS_LOGIN, 0},
 };
@@ -135,6 +139,7 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
         limit_us = settings->query_wait_timeout_us;
         break;
     case PG_CLIENT_ASKED:
+    case PG_CLIENT_SHARING:
         *why = PG_ERROR_QUERY_TIMEOUT;
         limit_us = settings->query_timeout_us;
         if (settings->transaction_timeout_us &&
@@ -260,6 +265,11 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
         pg_client_close_failed(client, failure);
         return;
     }
+    if (client->state == PG_CLIENT_SHARING) {
+        pg_multiplex_leave(client);
+        pg_loss_fail(client, failure);
+        return;
+    }
     if (client->key) {
         pg_lookups_leave(client);
         pg_loss_refuse(client, failure);
@@ -294,6 +304,11 @@ static void client_ready(struct stream *stream, unsigned what)
         return;
     case PG_CLIENT_CANCELLING:
         pg_cancels_run(client);
+        return;
+    case PG_CLIENT_SHARING:
+        if (what & STREAM_DRAINED)
+            pg_multiplex_taken(client);
+        pg_requests_run(client);
         return;
     case PG_CLIENT_WELCOME:
     case PG_CLIENT_WAITING:
@@ -391,6 +406,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
     if (worker->conf->log_disconnections && reason)
         pg_client_log(client, LOG_LEVEL_INFO, "closing because: %s (age=%llus)", reason,
                       (unsigned long long)(age_us / US_PER_S));
+    pg_multiplex_leave(client);
     pg_lookups_leave(client);
     client_drop_server(client);
     if (client->pool) {
@@ -433,6 +449,7 @@ void pg_client_tell(struct pg_client *client, const char *severity,
 
 void pg_client_close_failed(struct pg_client *client, const struct pool_failure *failure)
 {
+    pg_multiplex_leave(client);
     pg_lookups_leave(client);
     pg_client_tell(client, "FATAL", failure);
     stream_flush(&client->stream);

@@ -8,9 +8,9 @@
  *     pg_session.c   what it leaves in its session
  *     pg_replies.c   what the server sends, on its way back
  *     pg_lookups.c   lookups of many clients, asked together
+ *     pg_multiplex.c statements of many clients, on one server
  *     pg_loss.c      requests that fail here: no server, a lost one, timeouts
  *     pg_cancels.c   cancel requests
- *     pg_console.c   those who want the console, on their way there
  * Belongs to its worker; moves once at most, at login. */
 #ifndef SLUICE_PROXY_PG_CLIENT_H
 #define SLUICE_PROXY_PG_CLIENT_H
@@ -45,6 +45,7 @@ enum pg_client_state {
     PG_CLIENT_IDLE,       /* between transactions: no server */
     PG_CLIENT_WAITING,    /* in the queue of its pool; its request is kept in `in` */
     PG_CLIENT_ASKED,      /* its lookup is on its way with others' (pg_lookups.h) */
+    PG_CLIENT_SHARING,    /* its statement is, on a server of several (pg_multiplex.h) */
     PG_CLIENT_ACTIVE,     /* it has a server */
     PG_CLIENT_CLOSED,
     PG_CLIENT_STATE_COUNT
@@ -80,7 +81,10 @@ struct pg_client {
     struct pg_server *server;         /* WELCOME and ACTIVE: leased */
     struct params *params;            /* what its session has set */
     struct pg_statements *statements; /* that it has named; NULL before the first */
-    struct pg_key *key;               /* of its lookup, while that waits or is on its way */
+    union {
+        struct pg_key *key;       /* of its lookup, while that waits or is on its way */
+        struct pg_flight *flight; /* SHARING: its statement */
+    };
     struct pg_session *session; /* what it leaves there beyond a transaction; NULL: nothing yet */
     struct params *startup;     /* what it has asked for at login, and servers report */
     struct pg_client_login *login;

@@ -160,6 +160,7 @@ void key_ask_alone(struct pg_key *key)
     if (client->state == PG_CLIENT_ASKED)
         pg_client_move(client, PG_CLIENT_WAITING);
     client->request_us = loop_now_us(&client->worker->loop);
+    client->waiter.shares = false;
     if (pool_wait(client->pool, &client->waiter, &failure))
         pg_client_watch(client);
     else

@@ -41,6 +41,20 @@ void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure
     stream_again(&client->stream);
 }
 
+void pg_loss_fail(struct pg_client *client, const struct pool_failure *failure)
+{
+    if (client->worker->conf->log_pooler_errors)
+        pg_client_log(client, LOG_LEVEL_WARNING, "pooler error: %s", failure->message);
+    pg_client_move(client, PG_CLIENT_IDLE);
+    client->request_us = loop_now_us(&client->worker->loop);
+    pg_client_tell(client, "ERROR", failure);
+    pg_loss_ready(client);
+    stream_flush(&client->stream);
+    pg_client_watch(client);
+    client->in_whole = buffer_length(&client->in) > 0;
+    stream_again(&client->stream);
+}
+
 /* Answers everything that the lost server owed. */
 static void loss_answer(struct pg_client *client, const struct pool_failure *failure,
                         size_t readies, bool open_tail, bool state_lost)

@@ -16,6 +16,9 @@ void pg_loss_ready(struct pg_client *client);
 /* The request at the start of `in` cannot be served: tells it, and ignores the rest of it. */
 void pg_loss_refuse(struct pg_client *client, const struct pool_failure *failure);
 
+/* Its statement among those of others, which is not kept any more, has failed: tells it. */
+void pg_loss_fail(struct pg_client *client, const struct pool_failure *failure);
+
 /* It loses its server: whatever is owed is answered with the failure. usable: the server can be
  * drained, else it is closed. Returns false when the client had to be closed. */
 bool pg_loss_server(struct pg_client *client, const struct pool_failure *failure, bool usable);

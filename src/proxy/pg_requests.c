@@ -7,6 +7,7 @@
 #include "pg_client.h"
 #include "pg_lookups.h"
 #include "pg_loss.h"
+#include "pg_multiplex.h"
 #include "pg_timing.h"
 #include "sluice/base/log.h"
 #include "sluice/wire/pg.h"
@@ -63,6 +64,8 @@ static void requests_granted(struct waiter *waiter, struct server *server)
         pg_welcome_granted(client, server);
         return;
     }
+    if (pg_multiplex_granted(client, server))
+        return;
     pg_requests_attach(client, server, waited_us);
     pg_requests_run(client);
 }
@@ -104,6 +107,7 @@ static enum verdict requests_want_server(struct pg_client *client)
     pg_client_move(client, PG_CLIENT_WAITING);
     client->request_us = loop_now_us(&client->worker->loop);
     client->notified = false;
+    client->waiter.shares = false;
     if (!pool_wait(client->pool, &client->waiter, &failure))
         client->worker->refusal = failure;
     else
@@ -276,11 +280,12 @@ static bool requests_may_close(const struct pg_client *client, uint8_t type)
            (type == PG_QUERY && client->worker->conf->disable_pqexec);
 }
 
-/* What is left is a lookup that may wait with others' for a server. */
-static bool requests_lookup(struct pg_client *client, const uint8_t *bytes, size_t left)
+/* What is left is a request that is asked with those of others: it is kept until it is answered. */
+static bool requests_together(struct pg_client *client, const uint8_t *bytes, size_t left)
 {
     return client->state == PG_CLIENT_IDLE && client->ignoring == IGNORE_NOTHING && !client->lost &&
-           client->aborted == ABORTED_NOT && pg_lookups_take(client, bytes, left);
+           client->aborted == ABORTED_NOT &&
+           (pg_lookups_take(client, bytes, left) || pg_multiplex_take(client, bytes, left));
 }
 
 /* Why a message may not be so long, its length counted in; NULL: it may. */
@@ -330,7 +335,7 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             requests_forward(client, bytes + span, at - span);
             span = at;
         }
-        if (requests_lookup(client, bytes + at, left))
+        if (requests_together(client, bytes + at, left))
             break;
         verdict = requests_message(
             client, bytes[at], bytes + at + PG_HEADER_BYTES, (uint32_t)take, body,
@@ -419,7 +424,7 @@ void pg_requests_run(struct pg_client *client)
     int64_t turns = pg_client_turns(client);
 
     if (client->state == PG_CLIENT_WAITING || client->state == PG_CLIENT_ASKED ||
-        client->state == PG_CLIENT_WELCOME) {
+        client->state == PG_CLIENT_SHARING || client->state == PG_CLIENT_WELCOME) {
         requests_look_for_end(client);
         return;
     }

@@ -61,7 +61,8 @@ bool pg_statements_error(struct pg_client *client, const uint8_t *body, size_t l
 
     if (!client->statements)
         return false;
-    if (client->server->pipeline.failed == PG_NOTED_BIND && error_is_unknown(body, length)) {
+    if (client->server && client->server->pipeline.failed == PG_NOTED_BIND &&
+        error_is_unknown(body, length)) {
         tell_changed(client);
         return true;
     }

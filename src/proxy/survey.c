@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_multiplex.h"
 #include "sluice/base/memory.h"
 #include "statement_stats.h"
 #include "survey_parts.h"
@@ -41,7 +42,8 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
                                                                    : "none";
     row->paused = pool->paused || pool->pools->paused;
     row->unreachable = pool_unreachable(pool) && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
-                       !list_contains_any(&pool->servers[SERVER_LEASED]);
+                       !list_contains_any(&pool->servers[SERVER_LEASED]) &&
+                       !list_contains_any(&pool->servers[SERVER_SHARED]);
     row->mode = pool->settings.mode;
     row->size = pool->settings.size;
     row->size_min = pool->settings.size_min;
@@ -56,8 +58,11 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
 
             row->stale += survey_server_stale(server);
             row->close_needed += server->close_needed;
-            if (pool->kind == &pg_server_kind)
-                row->cancelling += pg_server_of(server)->cancel != NULL;
+            if (pool->kind != &pg_server_kind)
+                continue;
+            row->cancelling += pg_server_of(server)->cancel != NULL;
+            if (state == SERVER_SHARED)
+                row->flights += pg_server_of(server)->flights;
         }
     }
 }
@@ -95,7 +100,8 @@ static const char *client_state(const struct pg_client *client)
         [PG_CLIENT_LOGIN] = "login",     [PG_CLIENT_MOVING] = "login",
         [PG_CLIENT_WELCOME] = "login",   [PG_CLIENT_IDLE] = "idle",
         [PG_CLIENT_WAITING] = "waiting", [PG_CLIENT_ACTIVE] = "active",
-        [PG_CLIENT_ASKED] = "active",    [PG_CLIENT_CLOSED] = "closed",
+        [PG_CLIENT_ASKED] = "active",    [PG_CLIENT_SHARING] = "active",
+        [PG_CLIENT_CLOSED] = "closed",
     };
 
     return names[client->state];
@@ -103,10 +109,14 @@ static const char *client_state(const struct pg_client *client)
 
 static void survey_client(struct survey_peer *row, const struct pg_client *client)
 {
+    const struct pg_server *server = client->server;
+
     row->id = client->id;
-    if (client->server) {
-        row->link_id = client->server->base.id;
-        row->link_fd = client->server->base.stream.fd;
+    if (!server)
+        server = pg_multiplex_server(client);
+    if (server) {
+        row->link_id = server->base.id;
+        row->link_fd = server->base.stream.fd;
     }
     row->state = client_state(client);
     row->pool = client->pool ? client->pool->survey_index : -1;

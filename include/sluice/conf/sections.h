@@ -86,6 +86,7 @@ uint64_t conf_client_idle_timeout_us(const struct conf *conf, const struct conf_
 const char *conf_auth_user(const struct conf *conf, const struct conf_database *database);
 const char *conf_auth_query(const struct conf *conf, const struct conf_database *database);
 const char *conf_auth_dbname(const struct conf *conf, const struct conf_database *database);
+int64_t conf_multiplex(const struct conf *conf, const struct conf_database *database);
 enum batch_lookups conf_batch_lookups(const struct conf *conf,
                                       const struct conf_database *database);
 

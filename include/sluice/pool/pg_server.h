@@ -38,6 +38,8 @@ struct pg_server {
     bool owed_ready;             /* a ReadyForQuery was withheld from the client */
     uint8_t overdue; /* why the client's time is up (the proxy's); a cancel is under way. 0: not */
     uint64_t unnamed_client;     /* id of the client whose unnamed statement it has */
+    bool retiring;               /* shared: takes no further statements, as somebody waits for it */
+    uint32_t flights;            /* shared: statements on their way */
     uint64_t transaction_us;     /* when the present transaction began */
     char status;                 /* of the last ReadyForQuery: I, T or E */
     enum pg_question question;   /* what we have asked ourselves */

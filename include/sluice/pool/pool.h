@@ -28,6 +28,7 @@
 struct pool_settings {
     enum pool_mode mode;
     enum batch_lookups batch_lookups;
+    int64_t multiplex;
     int64_t size, size_min, size_reserve, waiting_max;
     uint8_t priority;
     uint64_t reserve_timeout_us, lifetime_us, idle_timeout_us;
@@ -71,11 +72,12 @@ struct pool {
     struct list servers[SERVER_STATE_COUNT];
     struct list waiters[PRIORITIES];
     size_t waiting;
-    size_t clients; /* logged in here */
+    size_t waiting_to_share; /* of these, those who need no lease */
+    size_t clients;          /* logged in here */
     struct task settle;
     struct timer timer; /* back-off, reserve: settle again then */
     struct mail ask;    /* to a sibling part: lend me an idle server; belongs to it while asking */
-    bool asking;
+    bool asking, crowded; /* crowded: one more server to share would be welcome */
     unsigned asked_worker;
     bool paused, disabled;
     uint64_t backoff_us; /* 0 while logins work */
@@ -95,6 +97,8 @@ struct pool {
         struct pg_lookups *lookups;
     };
     void (*shared_free)(struct pool *pool);
+    struct pg_multiplex *multiplex;
+    void (*multiplex_free)(struct pool *pool);
     char *password;      /* Redis: that the last client proved; logs us in */
     struct reach *probe; /* under way, or NULL */
     struct counters counters;

@@ -16,7 +16,7 @@ enum server_state {
     SERVER_LOGIN,
     SERVER_IDLE,     /* anybody may have it */
     SERVER_LEASED,   /* on loan to one client */
-    SERVER_SHARED,   /* Redis: carries the commands of many clients */
+    SERVER_SHARED,   /* carries the commands, or statements, of many clients */
     SERVER_CHECKING, /* answers a question of ours: check, reset or connect query */
     SERVER_DRAINING, /* finishes or cancels what a client left behind */
     SERVER_MOVING,   /* on its way to another worker's part */

@@ -29,7 +29,8 @@ struct waiter {
     /* It takes only servers whose login carried these parameters; NULL: only those that carried
      * none for anybody. Its owner holds them. */
     struct params *startup;
-    uint64_t since_us : 56; /* two thousand years */
+    uint64_t since_us : 55; /* a thousand years */
+    uint64_t shares : 1;    /* it needs no server for itself (pg_multiplex.h) */
     uint64_t priority : 8;
 };
 

@@ -32,6 +32,7 @@ struct survey_pool {
     size_t servers[SERVER_STATE_COUNT];
     size_t stale;            /* of the idle ones: to be checked before they are used */
     size_t cancelling;       /* servers for which a cancel request is under way */
+    size_t flights;          /* statements on their way among those of other clients */
     size_t close_needed;     /* servers that close as soon as they are free */
     uint64_t waits_since_us; /* of who waits longest; 0 = nobody waits */
     /* Redis: `database` is the line's name. */

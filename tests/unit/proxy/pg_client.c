@@ -32,7 +32,7 @@ START_TEST(nobody_has_a_server_who_has_not_logged_in)
         if (state != PG_CLIENT_IDLE && state != PG_CLIENT_WAITING) {
             ck_assert(!pg_client_state_may_follow((enum pg_client_state)state, PG_CLIENT_ACTIVE));
             ck_assert(!pg_client_state_may_follow((enum pg_client_state)state, PG_CLIENT_WAITING) ||
-                      state == PG_CLIENT_ASKED);
+                      state == PG_CLIENT_ASKED || state == PG_CLIENT_SHARING);
         }
     for (int state = 0; state < PG_CLIENT_STATE_COUNT; state++)
         ck_assert(!pg_client_state_may_follow((enum pg_client_state)state, PG_CLIENT_ASKED) ||
