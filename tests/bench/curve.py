@@ -4,9 +4,11 @@ import math
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 420, 70, 40, 130, 50
 COLOURS = {
     "direct": "#7a7a7a", "pgbouncer": "#c77b30", "sluice": "#3b7dd8", "lookups": "#1f9d55",
+    "multiplex": "#8e5bc0",
 }
 TEXTS = {
     "direct": "direct", "pgbouncer": "PgBouncer", "sluice": "Sluice", "lookups": "Sluice, lookups",
+    "multiplex": "Sluice, multiplex",
 }
 
 
