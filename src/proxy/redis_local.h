@@ -6,6 +6,8 @@
 
 #include "redis_client.h"
 
+struct redis_tour;
+
 /* redis_session.c */
 bool redis_session_is(const struct redis_call *call);
 enum redis_verdict redis_session_request(struct redis_client *client, struct redis_input *input);
@@ -27,6 +29,9 @@ enum redis_verdict redis_local_refuse(struct redis_client *client,
 
 void redis_session_toured(struct redis_client *client, const struct resp_writer *writer);
 
+/* True if the client waits for this very tour: not for one after it. */
+bool redis_session_awaits(const struct redis_client *client, const struct redis_tour *tour);
+
 /* CLIENT TRACKING ... REDIRECT: the tour has found whom; asks the server with the id that it knows.
  * bytes: the request. ours: the id as the client gave it. */
 void redis_session_redirected(struct redis_client *client, const void *bytes, size_t length,
@@ -40,7 +45,6 @@ enum redis_verdict redis_session_redirect_request(struct redis_client *client,
 bool redis_session_drops(const struct redis_client *client);
 
 /* redis_tour.c: CLIENT LIST, KILL and UNBLOCK go round all workers, as a mail. */
-struct redis_tour;
 
 /* NULL, with the error, when the arguments are not right. NULL without one: CLIENT TRACKING that is
  * about nobody else. */

@@ -195,6 +195,12 @@ static enum redis_verdict session_tracking(struct redis_client *client, struct r
     return REDIS_VERDICT_DONE;
 }
 
+bool redis_session_awaits(const struct redis_client *client, const struct redis_tour *tour)
+{
+    return client->state == REDIS_CLIENT_TOURING && client->session &&
+           client->session->tour == tour;
+}
+
 void redis_session_redirected(struct redis_client *client, const void *bytes, size_t length,
                               uint64_t ours)
 {

@@ -386,7 +386,7 @@ static struct redis_client *tour_asker(const struct redis_tour *tour, struct wor
         struct redis_client *client = container_of(node, struct redis_client, node);
 
         if (client->id == tour->asker)
-            return client->state == REDIS_CLIENT_TOURING ? client : NULL;
+            return redis_session_awaits(client, tour) ? client : NULL;
     }
     return NULL;
 }
