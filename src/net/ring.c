@@ -23,6 +23,11 @@ struct ring *ring_new(void)
 
     if (error == EINVAL)
         error = -io_uring_queue_init(RING_TRANSFERS_MAX, &ring->uring, 0);
+    /* Linux 5.7: what we ask for is all there. */
+    if (!error && !(ring->uring.features & IORING_FEAT_FAST_POLL)) {
+        io_uring_queue_exit(&ring->uring);
+        error = ENOSYS;
+    }
     if (error) {
         free(ring);
         errno = error;
@@ -87,6 +92,10 @@ void ring_transfer(struct ring *ring, struct transfer *transfers, unsigned count
     unsigned sent = 0, ended = 0;
 
     ensure(count <= RING_TRANSFERS_MAX);
+    if (count == 1) {
+        transfer_plainly(transfers);
+        return;
+    }
     for (unsigned i = 0; i < count && !ring->broken; i++)
         ring_ask(ring, &transfers[i], i);
     while (!ring->broken && ended < count) {

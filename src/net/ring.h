@@ -25,7 +25,7 @@ struct transfer {
 struct ring *ring_new(void);
 void ring_free(struct ring *ring);
 
-/* Does at most RING_TRANSFERS_MAX transfers, in order. */
+/* Does at most RING_TRANSFERS_MAX transfers, in order; a single one by a plain call. */
 void ring_transfer(struct ring *ring, struct transfer *transfers, unsigned count);
 
 #endif

@@ -222,14 +222,19 @@ static void stream_emptied(struct stream *stream)
 void stream_received(struct stream *stream, struct stream_ahead *ahead, ssize_t result,
                      size_t wanted)
 {
+    if (result == -EAGAIN) {
+        stream_emptied(stream);
+        return;
+    }
+    /* Its owner may have read it empty since it was announced. No edge tells of what has been
+     * taken from the socket. */
+    stream->readable = true;
     if (result > 0) {
         ahead->at = 0;
         ahead->length = (uint32_t)result;
         ahead->kept = false;
         ahead->more = (size_t)result == wanted;
         stream->ahead = ahead;
-    } else if (result == -EAGAIN) {
-        stream_emptied(stream);
     } else if (result < 0 && result != -EINTR && !stream->error) {
         stream->error = (int)-result;
     }

@@ -59,10 +59,11 @@ bool turn_add_reader(struct turn *turn, struct stream *stream)
         return false;
     if (stream->reader)
         return true;
-    if (turn->reader_count == RING_TRANSFERS_MAX)
-        turn_read(turn);
     turn->readers[turn->reader_count++] = stream;
     stream->reader = (uint8_t)turn->reader_count;
+    /* Not before it is added: those who are told may close it. */
+    if (turn->reader_count == RING_TRANSFERS_MAX)
+        turn_read(turn);
     return true;
 }
 
@@ -93,12 +94,18 @@ void turn_drop_reader(struct turn *turn, struct stream *stream)
     ahead_keep(stream);
 }
 
+/* TLS, if begun since, asks the socket itself. */
+static bool turn_reads(const struct turn *turn, unsigned index)
+{
+    return turn->readers[index] && !turn->readers[index]->tls;
+}
+
 static void turn_receive(struct turn *turn)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < turn->reader_count; i++) {
-        if (turn->readers[i])
+        if (turn_reads(turn, i))
             turn->transfers[count++] = (struct transfer){
                 .fd = turn->readers[i]->fd,
                 .bytes = turn_ahead(turn, i)->bytes,
@@ -110,7 +117,7 @@ static void turn_receive(struct turn *turn)
     ring_transfer(turn->ring, turn->transfers, count);
     count = 0;
     for (unsigned i = 0; i < turn->reader_count; i++) {
-        if (turn->readers[i])
+        if (turn_reads(turn, i))
             stream_received(turn->readers[i], turn_ahead(turn, i), turn->transfers[count++].result,
                             AHEAD_BYTES);
     }

@@ -75,12 +75,15 @@ void redis_replies_fail(struct redis_owed_ring *ring, uint32_t count, const uint
 static uint32_t shared_take_back(struct redis_shared *shared, struct redis_server *redis)
 {
     struct stream *stream = &redis->base.stream;
-    size_t pending = stream_pending(stream), bytes = 0;
+    size_t pending, bytes = 0;
     uint32_t count = redis->owed.length;
     struct buffer together = {0};
     struct redis_owed_ring ring = {0};
     struct buffer_cache *cache = &redis_shared_loop(shared)->buffers;
 
+    /* Else what waits for the end of the turn would be sent twice: when this one is closed, too. */
+    stream_flush_now(stream);
+    pending = stream_pending(stream);
     while (count > 0 && bytes + redis_owed_at(&redis->owed, count - 1)->bytes <= pending)
         bytes += redis_owed_at(&redis->owed, --count)->bytes;
     if (bytes == 0)

@@ -83,7 +83,8 @@ void stream_connect(struct stream *stream, struct loop *loop, const struct socka
                     unsigned address_size, const struct stream_options *options,
                     void (*ready)(struct stream *stream, unsigned what));
 
-/* Closes the socket and drops what was not sent. Safe for a zeroed or closed stream. */
+/* Closes the socket. What waits for the end of the turn is sent first, as far as the peer takes it
+ * at once; the rest is dropped. Safe for a zeroed or closed stream. */
 void stream_close(struct stream *stream);
 
 static inline bool stream_is_open(const struct stream *stream)
@@ -109,8 +110,8 @@ static inline void stream_recheck(struct stream *stream)
     stream->readable = true;
 }
 
-/* Keeps bytes to be sent by the next stream_write() or stream_flush(), or at the end of the turn.
- */
+/* Keeps bytes for the next stream_write() or stream_flush(); if one waits for the end of the turn
+ * already, they go with it. */
 void stream_queue(struct stream *stream, const void *bytes, size_t length);
 
 /* Forgets what was queued since the stream was last idle; nothing may be half sent. */

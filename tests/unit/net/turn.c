@@ -222,6 +222,67 @@ START_TEST(what_was_read_moves_with_its_stream_and_what_was_written_goes_first)
 }
 END_TEST
 
+START_TEST(an_owner_may_move_those_for_which_there_was_no_room)
+{
+    unsigned all = 0;
+
+    loop_init(&other_loop);
+    setup(STREAMS, echo);
+    /* After some full turns libevent takes all in one. */
+    for (int round = 0; round < 4; round++) {
+        memset(told, 0, sizeof(told));
+        for (size_t i = 0; i < count; i++)
+            say(i, "text");
+        for (size_t i = 0; i < count; i++) {
+            while (!told[i])
+                loop_turn(&loop);
+        }
+        for (size_t i = 0; i < count; i++)
+            expect(i, "text");
+    }
+    memset(told, 0, sizeof(told));
+    on_ready = move_the_others;
+    for (size_t i = 0; i < count; i++)
+        say(i, "text");
+    loop_turn(&loop);
+    for (size_t i = 0; i < count; i++)
+        all += told[i];
+    ck_assert_uint_eq(all, 1);
+    for (size_t i = 0; i < count; i++) {
+        while (!told[i])
+            loop_turn(&other_loop);
+        stream_gives(&streams[i], "text");
+    }
+    teardown();
+    loop_fini(&other_loop);
+}
+END_TEST
+
+static void read_empty(struct timer *timer)
+{
+    stream_gives(&streams[0], "first");
+    ck_assert(!streams[0].readable);
+    say(0, "second");
+}
+
+START_TEST(what_comes_after_another_has_read_the_stream_is_told)
+{
+    struct timer timer = {.expired = read_empty};
+
+    setup(2, NULL);
+    timer_set(&loop, &timer, 1);
+    for (size_t i = 0; i < 2; i++)
+        say(i, "first");
+    do
+        loop_turn(&loop);
+    while (!streams[0].readable);
+    ck_assert_uint_gt(told[0], 0);
+    stream_gives(&streams[0], "second");
+    stream_gives(&streams[1], "first");
+    teardown();
+}
+END_TEST
+
 static void write_and_look(size_t index, unsigned what)
 {
     on_ready = NULL;
@@ -340,6 +401,8 @@ int main(void)
     tcase_add_test(tcase, what_an_owner_leaves_comes_first_when_it_reads);
     tcase_add_test(tcase, an_owner_may_close_the_others_of_its_turn);
     tcase_add_test(tcase, what_was_read_moves_with_its_stream_and_what_was_written_goes_first);
+    tcase_add_test(tcase, an_owner_may_move_those_for_which_there_was_no_room);
+    tcase_add_test(tcase, what_comes_after_another_has_read_the_stream_is_told);
     tcase_add_test(tcase, what_was_written_goes_before_the_close_and_at_once_when_it_must);
     tcase_add_test(tcase, small_writes_to_a_peer_that_does_not_read_are_kept_and_all_arrive);
     tcase_add_test(tcase, a_write_that_fails_at_the_end_of_the_turn_is_told_by_reading);
