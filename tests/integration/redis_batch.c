@@ -77,7 +77,10 @@ static void fill(void)
 
 static size_t put(char *to, unsigned words, const char *const *word)
 {
-    size_t length = (size_t)sprintf(to, "*%u\r\n", words);
+    size_t length;
+
+    ck_assert_ptr_nonnull(to);
+    length = (size_t)sprintf(to, "*%u\r\n", words);
 
     for (unsigned i = 0; i < words; i++)
         length += (size_t)sprintf(to + length, "$%zu\r\n%s\r\n", strlen(word[i]), word[i]);
