@@ -15,7 +15,7 @@
 /* Runs that were this slow are all looked at; of others one in so long, since that costs more than
  * noting them. */
 #define SLOWEST_SURE_US 50000u
-#define SLOWEST_LOOK_US 1000u
+#define SLOWEST_LOOK_US 10000u
 #define STATEMENT_SHOWN_BYTES 600 /* of a normalised text */
 
 struct slow_statement {

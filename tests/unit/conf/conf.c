@@ -98,9 +98,9 @@ START_TEST(set_does_not_repeat_old_warnings)
     after = conf_with(before, "verbose", "1", &report);
     ck_assert_uint_eq(report.warning_count, 1);
     conf_drop(before);
-    before = conf_with(after, "multiplex", "1", &report);
+    before = conf_with(after, "login_notify_message", "hello", &report);
     ck_assert_uint_eq(report.warning_count, 2);
-    ck_assert(reported("multiplex has no effect yet"));
+    ck_assert(reported("login_notify_message has no effect yet"));
     conf_drop(after);
     conf_drop(before);
 }

@@ -46,12 +46,13 @@ END_TEST
 
 START_TEST(a_setting_without_effect_is_named_once)
 {
-    struct conf *conf = load_good("[sluice]\npkt_buf = 8192\npkt_buf = 16384\nmultiplex = 5\n"
-                                  "server_fast_close = 0\n" /* as it is anyway */
+    struct conf *conf = load_good("[sluice]\npkt_buf = 8192\npkt_buf = 16384\n"
+                                  "login_notify_message = hello\n"
+                                  "dns_zone_check_period = 0\n" /* as it is anyway */
                                   "[databases]\na = auth_user=x\nb = auth_user=y\n");
 
     ck_assert(reported("conf.ini:2: pkt_buf has no effect in Sluice"));
-    ck_assert(reported("conf.ini:4: multiplex has no effect yet"));
+    ck_assert(reported("conf.ini:4: login_notify_message has no effect yet"));
     ck_assert(reported("conf.ini:7: auth_user has no effect yet"));
     ck_assert_uint_eq(report.warning_count, 3);
     conf_drop(conf);
