@@ -440,6 +440,7 @@ static void lease_ready(struct server *server, unsigned what)
         counter_add(&client->pool->counters.bytes_sent, (uint64_t)got);
         if (!lease_walk(client, loop->scratch, (size_t)got))
             return;
+        stream_recheck(&server->stream);
         stream_flush(&client->stream);
         if (redis_client_overflows(client))
             return;

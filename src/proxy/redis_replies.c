@@ -338,6 +338,8 @@ void redis_replies_ready(struct server *server, unsigned what)
             server_gone(redis, RESP_ERROR_SERVER_GARBLED, "the server broke the protocol");
             return;
         }
+        if (redis->owed.length > 0)
+            stream_recheck(&server->stream);
         if (!server->stream.readable)
             break;
     }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "harness/fake.h"
 #include "harness/process.h"
 #include "harness/redis.h"
 #include "harness/suite.h"
@@ -271,6 +272,60 @@ START_TEST(clients_outlive_the_server)
 }
 END_TEST
 
+/* Answers the first of two GETs and resets the connection, both while the daemon does not look. */
+static void answer_one_of_two(struct fake *peer, int fd)
+{
+    char bytes[512];
+    int gets = 0;
+
+    while (gets < 2) {
+        ssize_t got = read(fd, bytes, sizeof(bytes) - 1);
+
+        if (got <= 0)
+            return;
+        bytes[got] = '\0';
+        for (const char *at = bytes; (at = strstr(at, "GET")); at++)
+            gets++;
+        if (gets == 0)
+            fake_write(fd, strstr(bytes, "CLIENT") ? ":7\r\n" : "+OK\r\n",
+                       strstr(bytes, "CLIENT") ? 4 : 5);
+    }
+    atomic_store(&peer->counter, 1);
+    while (atomic_load(&peer->counter) == 1)
+        nap();
+    fake_write(fd, "$1\r\nx\r\n", 7);
+    fake_reset(fd);
+    atomic_store(&peer->counter, 3);
+}
+
+START_TEST(a_reset_that_comes_together_with_a_reply_is_found)
+{
+    struct fake peer;
+    redisContext *context;
+
+    port = process_free_port();
+    fake_start(&peer, answer_one_of_two, NULL);
+    sluice_start(&sluice, .redis = text("cache = host=127.0.0.1 port=%u listen_port=%u "
+                                        "listen_addr=127.0.0.1\n",
+                                        peer.port, port));
+    context = redis_open(port);
+    redisAppendCommand(context, "GET a");
+    redisAppendCommand(context, "GET b");
+    for (int done = 0; !done;)
+        ck_assert_int_eq(redisBufferWrite(context, &done), REDIS_OK);
+    await(atomic_load(&peer.counter) == 1, 20);
+    kill(sluice.pid, SIGSTOP);
+    atomic_store(&peer.counter, 2);
+    await(atomic_load(&peer.counter) == 3, 20);
+    kill(sluice.pid, SIGCONT);
+    ck_assert_str_eq(redis_next(context), "x");
+    ck_assert_ptr_nonnull(strstr(redis_next(context), "ERR"));
+    redisFree(context);
+    fake_stop(&peer);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(a_server_that_comes_back_is_found_without_clients)
 {
     redisContext *context;
@@ -438,6 +493,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 60, the_largest_value_streams_in_bounded_memory);
     suite_add(suite, SUITE_OURS, 30, a_late_reply_is_an_error_and_the_connection_lives_on);
     suite_add(suite, SUITE_OURS, 30, clients_outlive_the_server);
+    suite_add(suite, SUITE_OURS, 30, a_reset_that_comes_together_with_a_reply_is_found);
     suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_is_found_without_clients);
     suite_add(suite, SUITE_OURS, 30, a_server_that_comes_back_on_a_socket_is_found_too);
     suite_add(suite, SUITE_OURS, 30, nobody_may_what_only_another_user_may);
