@@ -266,6 +266,10 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
         return;
     }
     if (client->state == PG_CLIENT_SHARING) {
+        if (pg_multiplex_half_told(client)) {
+            pg_client_close(client, failure->message);
+            return;
+        }
         pg_multiplex_leave(client);
         pg_loss_fail(client, failure);
         return;

@@ -237,6 +237,14 @@ void pg_multiplex_leave(struct pg_client *client)
         share_leave(client->flight);
 }
 
+bool pg_multiplex_half_told(const struct pg_client *client)
+{
+    const struct pg_flight *flight = client->flight;
+    const struct pg_server *pg = flight->share->server;
+
+    return flight == share_front(flight->share) && pg->body_left > 0 && !pg->skip_body;
+}
+
 /* Nothing else can be hit by a cancel than the statement that the server runs; so one that others
  * are behind, or that has not begun, is not cancelled there: it only reads, so that nobody can tell
  * that it still runs. */
@@ -254,12 +262,14 @@ bool pg_multiplex_cancel(struct pg_client *client, struct pg_cancel_notice *noti
         pg_server_cancel(share->server, notice);
         return true;
     }
-    if (flight->known->verdict == SHARE_LAST) {
+    if (flight->known->verdict != SHARE_READ) {
         if (flight->notice)
             return false; /* it will be */
         flight->notice = notice;
         return true;
     }
+    if (pg_multiplex_half_told(client))
+        return false; /* too late: it has its rows, or soon will */
     counter_add(&client->pool->counters.cancel_count, 1);
     share_leave(flight);
     pg_loss_fail(client, pg_error_row(PG_ERROR_CANCELLED));

@@ -65,6 +65,9 @@ bool pg_multiplex_granted(struct pg_client *client, struct server *server);
  * Does nothing for a client that has none. */
 void pg_multiplex_leave(struct pg_client *client);
 
+/* True when it has half a message of its reply: nothing else can be told to it. */
+bool pg_multiplex_half_told(const struct pg_client *client);
+
 /* Cancels the client's statement. True when a server is asked to: the notice is told then. */
 bool pg_multiplex_cancel(struct pg_client *client, struct pg_cancel_notice *notice);
 

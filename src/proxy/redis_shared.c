@@ -139,7 +139,10 @@ enum redis_verdict redis_shared_push_block(struct redis_client *client, struct r
 
 bool redis_shared_wait_abandoned(struct redis_server *redis)
 {
-    if (!redis->waiting || redis->owed.length != 1 || redis_owed_at(&redis->owed, 0)->client)
+    /* A reply that has begun is about to end, or its connection to be given up by who looks at it.
+     */
+    if (!redis->waiting || redis->begun || redis->owed.length != 1 ||
+        redis_owed_at(&redis->owed, 0)->client)
         return false;
     redis->base.holder = NULL;
     server_close(&redis->base, "its client left while it was in use");
