@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pg_client.h"
+#include "pg_multiplex.h"
 #include "redis_client.h"
 #include "redis_shared.h"
 #include "sluice/base/memory.h"
@@ -125,6 +126,7 @@ static void order_kill(struct worker *worker, const struct order *order)
 {
     order_kill_clients(worker, order);
     redis_shared_abandon(&worker->pools, order_name(order));
+    pg_multiplex_abandon(&worker->pools, order_name(order));
     pools_kill(&worker->pools, order_name(order));
 }
 

@@ -6,6 +6,7 @@
 #include "pg_loss.h"
 #include "pg_share.h"
 #include "sluice/base/memory.h"
+#include "sluice/pool/pools_orders.h"
 #include "sluice/pool/sharing.h"
 #include "sluice/wire/pg.h"
 
@@ -235,6 +236,20 @@ void pg_multiplex_leave(struct pg_client *client)
 {
     if (client->state == PG_CLIENT_SHARING && client->flight)
         share_leave(client->flight);
+}
+
+void pg_multiplex_abandon(struct pools *pools, const char *name)
+{
+    struct pool *pool, *following;
+
+    HASH_ITER(hh, pools->by_key, pool, following)
+    if (pool->multiplex && pool_is_named(pool, name))
+        LIST_EACH_SAFE (&pool->multiplex->shares, node, next) {
+            struct pg_share *share = container_of(node, struct pg_share, node);
+
+            if (share->live == 0)
+                share_abandon(share);
+        }
 }
 
 bool pg_multiplex_half_told(const struct pg_client *client)

@@ -65,6 +65,10 @@ bool pg_multiplex_granted(struct pg_client *client, struct server *server);
  * Does nothing for a client that has none. */
 void pg_multiplex_leave(struct pg_client *client);
 
+/* The pools of this name (NULL: all) have no clients left, and their servers are about to be
+ * closed: what some of them still run is nobody's. */
+void pg_multiplex_abandon(struct pools *pools, const char *name);
+
 /* True when it has half a message of its reply: nothing else can be told to it. */
 bool pg_multiplex_half_told(const struct pg_client *client);
 

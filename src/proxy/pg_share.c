@@ -100,6 +100,11 @@ static void share_free(struct pg_share *share)
     list_push_front(&multiplex->spare_shares, &share->node);
 }
 
+void share_abandon(struct pg_share *share)
+{
+    share_free(share);
+}
+
 void share_end(struct pg_share *share)
 {
     struct pg_server *pg = share->server;
@@ -352,5 +357,7 @@ void share_pop(struct pg_share *share)
 
         flight->notice = NULL;
         pg_server_cancel(share->server, notice);
+    } else if (share->live == 0 && !share->server->cancel) {
+        pg_server_cancel(share->server, NULL); /* nobody waits for what runs now */
     }
 }

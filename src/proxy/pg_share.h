@@ -54,6 +54,9 @@ bool share_prepared(const struct pg_server *pg, const struct share_request *requ
 void share_send(struct pg_share *share, struct pg_client *client,
                 const struct share_request *request);
 
+/* Its server is about to be closed, and it has no clients. */
+void share_abandon(struct pg_share *share);
+
 /* A client leaves. When nobody is left the share is over, its server drained. */
 void share_leave(struct pg_flight *flight);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pg_client.h"
+#include "pg_multiplex.h"
 #include "pg_peers.h"
 #include "pg_startup.h"
 #include "redis_client.h"
@@ -196,6 +197,7 @@ static size_t worker_close(struct worker *worker)
     mails = mailbox_drain(&worker->mailbox);
     worker_close_clients(worker);
     redis_shared_abandon(&worker->pools, NULL);
+    pg_multiplex_abandon(&worker->pools, NULL);
     pg_peers_end(worker);
     pools_close(&worker->pools);
     pg_cancels_end(&worker->pools);

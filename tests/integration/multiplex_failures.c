@@ -45,6 +45,38 @@ START_TEST(when_all_have_vanished_the_server_is_cancelled)
 }
 END_TEST
 
+/* The second leaves while the first is served: nobody waits for what the server runs then. */
+static void leave_behind(void)
+{
+    start(1, "multiplex_stall = 0\nworkers = 1\n");
+    introduce(&crowd[0], SQL_WHILE);
+    ask(0, SQL_WHILE);
+    postgres_await_backends(sluice.postgres, 1, RUNS_LONG);
+    ask(1, SQL_LONG);
+    settle();
+    ck_assert_int_eq(told("in_flight"), 2);
+    client_abort(&crowd[1]);
+    settle();
+}
+
+START_TEST(what_the_last_to_leave_has_left_behind_is_cancelled)
+{
+    leave_behind();
+    answers(0, "T(count) D(1500000) C(SELECT 1) Z(I)");
+    postgres_await_backends(sluice.postgres, 0, RUNS_LONG);
+    ck_assert_str_eq(client_query(&crowd[0], "SELECT 0"), number(0));
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(the_daemon_ends_with_statements_that_nobody_waits_for)
+{
+    leave_behind();
+    answers(0, "T(count) D(1500000) C(SELECT 1) Z(I)");
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(a_cancel_of_the_first_hits_nobody_behind_it)
 {
     start_behind(SQL_WHILE);
@@ -288,6 +320,8 @@ int main(void)
 
     suite_add(suite, SUITE_OURS, 30, a_client_that_vanishes_takes_nobody_with_it);
     suite_add(suite, SUITE_OURS, 30, when_all_have_vanished_the_server_is_cancelled);
+    suite_add(suite, SUITE_OURS, 30, what_the_last_to_leave_has_left_behind_is_cancelled);
+    suite_add(suite, SUITE_OURS, 30, the_daemon_ends_with_statements_that_nobody_waits_for);
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_the_first_hits_nobody_behind_it);
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_one_behind_hits_it_alone);
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_a_change_waits_for_its_turn);
