@@ -83,8 +83,10 @@ static enum share_verdict judge_tree(const json_t *tree)
     if (json_array_size(list) != 1)
         return SHARE_OTHER;
     if (select) {
-        if (json_object_get(select, "intoClause"))
-            return SHARE_OTHER;
+        /* Of a UNION or the like, INTO stands with the first of its parts. */
+        for (const json_t *part = select; part; part = json_object_get(part, "larg"))
+            if (json_object_get(part, "intoClause"))
+                return SHARE_OTHER;
         return all_reads(node, 0) ? SHARE_READ : SHARE_LAST;
     }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

@@ -88,17 +88,27 @@ void multiplex_forget_all(struct pg_multiplex *multiplex)
                      container_of(list_first(&multiplex->by_use), struct pg_known, node));
 }
 
+/* Of those that are in flight, which are few, none can be forgotten. */
+static void known_forget_oldest(struct pg_multiplex *multiplex)
+{
+    for (struct list_node *node = list_last(&multiplex->by_use); node;
+         node = list_previous(&multiplex->by_use, node)) {
+        struct pg_known *known = container_of(node, struct pg_known, node);
+
+        if (known->flights == 0) {
+            known_forget(multiplex, known);
+            return;
+        }
+    }
+}
+
 static struct pg_known *known_add(struct pg_multiplex *multiplex, const void *content,
                                   size_t content_bytes, unsigned hash)
 {
     struct pg_known *known = memory_new(sizeof(*known) + content_bytes);
 
-    if (multiplex->by_use.length >= KNOWN_MAX) {
-        struct pg_known *last = container_of(list_last(&multiplex->by_use), struct pg_known, node);
-
-        if (last->flights == 0)
-            known_forget(multiplex, last);
-    }
+    if (multiplex->by_use.length >= KNOWN_MAX)
+        known_forget_oldest(multiplex);
     known->content_bytes = content_bytes;
     memcpy(known->content, content, content_bytes);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, multiplex->known, known->content, content_bytes, hash, known);

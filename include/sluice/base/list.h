@@ -85,6 +85,11 @@ static inline struct list_node *list_next(const struct list *list, const struct 
     return node->next == &list->head ? NULL : node->next;
 }
 
+static inline struct list_node *list_previous(const struct list *list, const struct list_node *node)
+{
+    return node->prev == &list->head ? NULL : node->prev;
+}
+
 /* Takes the first member off and returns its node, or NULL. */
 static inline struct list_node *list_pop_front(struct list *list)
 {
