@@ -167,6 +167,11 @@ struct pool_totals *registry_pool(struct registry *registry, const char *databas
 
     pthread_mutex_lock(&registry->mutex);
     totals = totals_find(registry, database, user, variant);
+    /* Names of Redis' pools are lines of the settings, so they cannot be made up. */
+    if (!totals && !redis && registry->totals_count >= POOLS_MAX) {
+        pthread_mutex_unlock(&registry->mutex);
+        return NULL;
+    }
     if (!totals) {
         totals = totals_new(registry, database, user, variant, size);
         totals->database_usage = database_usage;
