@@ -5,6 +5,7 @@
 
 #include "latencies.h"
 #include "page.h"
+#include "sluice/base/utf8.h"
 #include "state.h"
 
 /* Pools at most whose histograms are told: each has 20 lines for each latency. */
@@ -57,17 +58,24 @@ static const struct {
     {"lookup_again_total", COUNTER_lookup_again, false},
 };
 
-/* A label's value: backslash, quote and newline are escaped. */
+/* A label's value: backslash, quote and newline are escaped; a byte that is no UTF-8, for which
+ * Prometheus would refuse the whole page, is told by its number. */
 static void put_label(FILE *page, const char *name, const char *value)
 {
+    const unsigned char *at = (const unsigned char *)value;
+    size_t length;
+
     fprintf(page, "%s=\"", name);
-    for (; *value; value++) {
-        if (*value == '\n')
+    for (; *at; at += length ? length : 1) {
+        length = utf8_bytes(at);
+        if (length == 0)
+            fprintf(page, "\\\\x%02x", *at);
+        else if (*at == '\n')
             fputs("\\n", page);
-        else if (*value == '"' || *value == '\\')
-            fprintf(page, "\\%c", *value);
+        else if (*at == '"' || *at == '\\')
+            fprintf(page, "\\%c", *at);
         else
-            fputc(*value, page);
+            fwrite(at, 1, length, page);
     }
     fputc('"', page);
 }

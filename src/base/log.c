@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sluice/base/clock.h"
+#include "sluice/base/utf8.h"
 
 #define SUBJECT_BYTES 500
 #define MESSAGE_BYTES 2000
@@ -75,26 +76,6 @@ static void line_add_string(struct line *line, const char *text)
     line_add(line, text, strlen(text));
 }
 
-/* The length of the UTF-8 character at `text`, 0 when it is none (RFC 3629, section 4), and 0 too
- * for the C1 control characters, which terminals obey. The text ends with a zero byte. */
-static size_t character_bytes(const unsigned char *text)
-{
-    size_t length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-
-    if (text[0] < 0x80)
-        return 1;
-    if (text[0] < 0xc2 || text[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if ((text[0] == 0xc2 && text[1] < 0xa0) || (text[0] == 0xe0 && text[1] < 0xa0) ||
-        (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
-        (text[0] == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 static void line_add_escaped(struct line *line, const char *text, enum log_format format)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -103,7 +84,7 @@ static void line_add_escaped(struct line *line, const char *text, enum log_forma
     size_t length;
 
     for (; *at; at += length) {
-        length = character_bytes(at);
+        length = utf8_bytes(at);
         if (length > 1 || (length == 1 && *at >= 0x20 && *at != 0x7f)) {
             if (json && (*at == '"' || *at == '\\'))
                 line_add(line, "\\", 1);
@@ -129,7 +110,7 @@ static void trim_cut_character(char *bytes, size_t length)
     while (back < 4 && back < length && ((unsigned char)bytes[length - back] & 0xc0) == 0x80)
         back++;
     if (back <= length && ((unsigned char)bytes[length - back] & 0xc0) == 0xc0 &&
-        character_bytes((unsigned char *)bytes + length - back) == 0)
+        utf8_bytes((unsigned char *)bytes + length - back) == 0)
         bytes[length - back] = '\0';
 }
 
