@@ -108,6 +108,25 @@ START_TEST(latencies_are_measured_for_each_pool)
 }
 END_TEST
 
+START_TEST(a_name_that_is_no_text_leaves_the_metrics_readable)
+{
+    PGconn *client;
+    char *answer;
+
+    port = process_free_port();
+    sluice_start(&sluice, .databases = "* = {server}\n",
+                 .settings = text("stats_listen = 127.0.0.1:%u\n", port));
+    client = PQconnectdb(
+        text("host=127.0.0.1 port=%u user=user1 dbname='x\xff' sslmode=disable", sluice.port));
+    ck_assert_msg(PQstatus(client) == CONNECTION_OK, "%s", PQerrorMessage(client));
+    answer = http_get(port, "/metrics");
+    ck_assert_ptr_null(strchr(answer, '\xff'));
+    ck_assert(has(answer, "\nsluice_queries_total{database=\"x\\\\xff\"} "));
+    PQfinish(client);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(json_has_the_tables_of_the_console)
 {
     PGconn *client;
@@ -207,6 +226,7 @@ int main(void)
     Suite *suite = suite_create("stats_port");
 
     suite_add(suite, SUITE_OURS, 20, metrics_agree_with_what_happened);
+    suite_add(suite, SUITE_OURS, 20, a_name_that_is_no_text_leaves_the_metrics_readable);
     suite_add(suite, SUITE_OURS, 20, latencies_are_measured_for_each_pool);
     suite_add(suite, SUITE_OURS, 20, json_has_the_tables_of_the_console);
     suite_add(suite, SUITE_OURS, 20, health_and_readiness_differ);
