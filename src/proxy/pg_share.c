@@ -279,6 +279,8 @@ static void flight_new(struct pg_share *share, struct pg_client *client,
         .client = client,
         .share = share,
         .known = request->known,
+        .asked_us = client->state == PG_CLIENT_WAITING ? client->waiter.since_us
+                                                       : loop_now_us(share_loop(share)),
         .request_bytes = (uint32_t)request->length,
         .named = request->named != NULL,
         .parses = !request->simple && request->text != NULL,

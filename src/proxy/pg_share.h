@@ -16,8 +16,10 @@ struct pg_flight {
     struct pg_known *known;
     struct pg_cancel_notice *notice; /* to be cancelled when its turn comes */
     uint64_t reply_bytes;            /* passed on so far */
+    uint64_t rows;                   /* that its CommandComplete told of */
+    uint64_t asked_us;               /* since when its client waits for it */
     uint32_t request_bytes;          /* kept in the client's `in` */
-    bool named, parses, binds;
+    bool named, parses, binds, failed;
 };
 
 struct pg_share {

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "pg_loss.h"
+#include "pg_named.h"
 #include "pg_share.h"
+#include "pg_timing.h"
 #include "sluice/wire/pg.h"
+#include "statement_stats.h"
 
 /* Messages that are looked into must come whole; of a longer error only so much is looked at. */
 #define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 2)
@@ -45,6 +48,33 @@ static void share_forward(struct pg_share *share, const uint8_t *bytes, size_t l
     stream_write(&flight->client->stream, bytes, length);
 }
 
+/* For who wants to know of statements. While others were in front of it, it waited. */
+static void flight_time(const struct pg_flight *flight, uint64_t now_us)
+{
+    struct pg_client *client = flight->client;
+    uint64_t begun_us = flight->share->front_us;
+    struct share_request request;
+    const uint8_t *bind;
+    const char *text;
+
+    if (!share_request_read(&request, client, buffer_bytes(&client->in), flight->request_bytes))
+        return;
+    bind = request.extended.bind;
+    text = request.text ? request.text : (const char *)request.named->statement->body;
+    pg_timing_add(client, &(struct pg_timed){
+                              .text = text,
+                              .text_bytes = strlen(text),
+                              .bind = bind,
+                              .bind_bytes = bind ? (size_t)(request.extended.values +
+                                                            request.extended.values_bytes - bind)
+                                                 : 0,
+                              .waited_us = begun_us - flight->asked_us,
+                              .run_us = now_us - begun_us,
+                              .rows = flight->rows,
+                              .failed = flight->failed,
+                          });
+}
+
 static void flight_count(const struct pg_flight *flight, uint64_t now_us)
 {
     struct pool *pool = flight->client->pool;
@@ -61,6 +91,8 @@ static void flight_count(const struct pg_flight *flight, uint64_t now_us)
         counter_add(&counters->bind_count, 1);
     if (flight->parses)
         counter_add(&counters->client_parse_count, 1);
+    if (statement_timings_wanted(flight->client->worker->conf))
+        flight_time(flight, now_us);
 }
 
 /* The first flight is over: its client goes on. */
@@ -138,6 +170,7 @@ static enum verdict share_error(struct pg_share *share, const uint8_t *body, siz
 
     if (own || pg_pipeline_reply(&pg->pipeline, PG_ERROR) != PG_PASS || !flight)
         return VERDICT_LOST;
+    flight->failed = true;
     if (!flight->client)
         return VERDICT_SWALLOW;
     if (error_stale(flight, failure, body, length)) {
@@ -191,6 +224,8 @@ static enum verdict share_message(struct pg_share *share, uint8_t type, const ui
         return VERDICT_LOST;
     if (type == PG_PARAMETER_STATUS)
         return share_parameter(share, verdict != PG_PASS, body, length);
+    if (type == PG_COMMAND_COMPLETE && verdict == PG_PASS && share_front(share))
+        share_front(share)->rows = pg_timing_rows(body, length);
     return verdict == PG_PASS && type != PG_NOTIFICATION ? VERDICT_PASS : VERDICT_SWALLOW;
 }
 
@@ -198,7 +233,8 @@ static enum verdict share_message(struct pg_share *share, uint8_t type, const ui
 
 static bool seen_whole(uint8_t type)
 {
-    return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS;
+    return type == PG_READY || type == PG_ERROR || type == PG_PARAMETER_STATUS ||
+           type == PG_COMMAND_COMPLETE;
 }
 
 /* The reply of the first flight is whole. False: the share is over. */

@@ -107,19 +107,25 @@ void pg_timing_message(struct pg_client *client, uint8_t type, const uint8_t *bo
     timing->begun = true;
 }
 
+/* "INSERT 0 5": the last number of the tag. */
+uint64_t pg_timing_rows(const uint8_t *body, size_t length)
+{
+    uint64_t rows = 0, unit = 1;
+
+    for (size_t at = length > 0 ? length - 1 : 0; at-- > 0 && body[at] >= '0' && body[at] <= '9';
+         unit *= 10)
+        rows += (uint64_t)(body[at] - '0') * unit;
+    return rows;
+}
+
 void pg_timing_command(struct pg_client *client, const uint8_t *body, size_t length)
 {
     struct pg_timing *timing = timing_of(client);
-    uint64_t rows = 0, unit = 1;
 
     if (!timing)
         return;
     timing->commands++;
-    /* "INSERT 0 5": the last number of the tag. */
-    for (size_t at = length > 0 ? length - 1 : 0; at-- > 0 && body[at] >= '0' && body[at] <= '9';
-         unit *= 10)
-        rows += (uint64_t)(body[at] - '0') * unit;
-    timing->rows += rows;
+    timing->rows += pg_timing_rows(body, length);
 }
 
 void pg_timing_error(struct pg_client *client)
@@ -253,7 +259,8 @@ void pg_timing_add(struct pg_client *client, const struct pg_timed *timed)
     timing_text(&timing, timed->text, timed->text_bytes);
     timing.waited_us = timed->waited_us;
     timing.rows = timed->rows;
-    timing.commands = 1;
+    timing.errors = timed->failed;
+    timing.commands = !timed->failed;
     if (timed->bind)
         timing_bind(client, &timing, timed->bind, timed->bind_bytes);
     timing_take(client, &timing, timed->run_us);

@@ -28,16 +28,20 @@ void pg_timing_attach(struct pg_client *client, uint64_t waited_us);
  * it. */
 void pg_timing_message(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have);
 
+/* How many rows the body of a CommandComplete tells of. */
+uint64_t pg_timing_rows(const uint8_t *body, size_t length);
+
 /* A command of it has ended: the body of CommandComplete. An error has. */
 void pg_timing_command(struct pg_client *client, const uint8_t *body, size_t length);
 void pg_timing_error(struct pg_client *client);
 
-/* A request that was answered without a server of its client's. */
+/* A request that was answered without a server of its client's: in a batch, or among others. */
 struct pg_timed {
     const char *text;    /* not ended by a NUL */
     const uint8_t *bind; /* body of the Bind as far as its values; NULL: none */
     size_t text_bytes, bind_bytes;
     uint64_t waited_us, run_us, rows;
+    bool failed;
 };
 
 /* Takes it up like those that ended with pg_timing_end(). Call only if statement_timings_wanted().

@@ -1,31 +1,14 @@
 /* What people are told of lookups: SHOW LOOKUPS, SHOW STATEMENTS, the slow log, /metrics. */
+#include "harness/console.h"
 #include "harness/http.h"
 #include "harness/process.h"
 #include "lookups_crowd.h"
 
 #define QUERY "SELECT id, name FROM things WHERE id = "
 
-/* The value in the column of the statement's row in SHOW LOOKUPS, or SHOW STATEMENTS. */
-static const char *shown(const char *command, const char *statement, const char *column)
-{
-    PGconn *console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
-    PGresult *result = PQexec(console, command);
-    int place = PQfnumber(result, "statement"), wanted = PQfnumber(result, column);
-    char *found = NULL;
-
-    ck_assert(place >= 0 && wanted >= 0);
-    for (int i = 0; i < PQntuples(result) && !found; i++)
-        if (strcmp(PQgetvalue(result, i, place), statement) == 0)
-            found = text("%s", PQgetvalue(result, i, wanted));
-    ck_assert_msg(found, "no row of \"%s\"", statement);
-    PQclear(result);
-    PQfinish(console);
-    return found;
-}
-
 static const char *seen(const char *statement, const char *column)
 {
-    return shown("SHOW LOOKUPS", statement, column);
+    return console_told(&sluice, "SHOW LOOKUPS", statement, column);
 }
 
 START_TEST(the_console_tells_what_batching_saved)
@@ -130,11 +113,14 @@ START_TEST(batched_ones_are_among_the_statements_and_in_the_slow_log)
     for (int i = 0; i < CROWD; i++)
         client_answer(&crowd[i]);
     ck_assert_int_eq(batches(), 2);
-    ck_assert_str_eq(shown("SHOW STATEMENTS", LOOKUP, "calls"), text("%d", CROWD + 2));
-    ck_assert_str_eq(shown("SHOW STATEMENTS", LOOKUP, "rows"), text("%d", CROWD + 2));
-    ck_assert_str_eq(shown("SHOW STATEMENTS", QUERY "?", "calls"), text("%d", CROWD + 2));
-    ck_assert_int_ge(atol(shown("SHOW STATEMENTS", LOOKUP, "waits")), CROWD);
-    ck_assert_int_gt(atol(shown("SHOW STATEMENTS", LOOKUP, "wait_us")), 0);
+    ck_assert_str_eq(console_told(&sluice, "SHOW STATEMENTS", LOOKUP, "calls"),
+                     text("%d", CROWD + 2));
+    ck_assert_str_eq(console_told(&sluice, "SHOW STATEMENTS", LOOKUP, "rows"),
+                     text("%d", CROWD + 2));
+    ck_assert_str_eq(console_told(&sluice, "SHOW STATEMENTS", QUERY "?", "calls"),
+                     text("%d", CROWD + 2));
+    ck_assert_int_ge(atol(console_told(&sluice, "SHOW STATEMENTS", LOOKUP, "waits")), CROWD);
+    ck_assert_int_gt(atol(console_told(&sluice, "SHOW STATEMENTS", LOOKUP, "wait_us")), 0);
     for (int i = 0; i < CROWD; i++) {
         const char *bound = text("%s; parameters: $1 = '%d'\n", LOOKUP, 11 + i);
         const char *plain = text(QUERY "%d\n", 21 + i);

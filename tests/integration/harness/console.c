@@ -25,17 +25,38 @@ static PGresult *console_show(PGconn *console, const char *sql)
     return result;
 }
 
+/* In the first row whose value at `place` is `key`. */
+static char *cell_of(const PGresult *result, const char *sql, int place, const char *key,
+                     const char *column)
+{
+    char *found = NULL;
+
+    ck_assert_msg(place >= 0 && PQfnumber(result, column) >= 0, "%s has no column %s", sql, column);
+    for (int row = 0; row < PQntuples(result) && !found; row++)
+        if (strcmp(PQgetvalue(result, row, place), key) == 0)
+            found = text("%s", PQgetvalue(result, row, PQfnumber(result, column)));
+    ck_assert_msg(found != NULL, "%s has no row %s", sql, key);
+    return found;
+}
+
 char *console_cell(PGconn *console, const char *sql, const char *key, const char *column)
 {
     PGresult *result = console_show(console, sql);
-    char *found = NULL;
+    char *found = cell_of(result, sql, 0, key, column);
 
-    ck_assert_msg(PQfnumber(result, column) >= 0, "%s has no column %s", sql, column);
-    for (int row = 0; row < PQntuples(result) && !found; row++)
-        if (strcmp(PQgetvalue(result, row, 0), key) == 0)
-            found = text("%s", PQgetvalue(result, row, PQfnumber(result, column)));
     PQclear(result);
-    ck_assert_msg(found != NULL, "%s has no row %s", sql, key);
+    return found;
+}
+
+char *console_told(const struct sluice *sluice, const char *sql, const char *statement,
+                   const char *column)
+{
+    PGconn *console = sluice_connect(sluice, "user=user1 dbname=pgbouncer");
+    PGresult *result = console_show(console, sql);
+    char *found = cell_of(result, sql, PQfnumber(result, "statement"), statement, column);
+
+    PQclear(result);
+    PQfinish(console);
     return found;
 }
 
