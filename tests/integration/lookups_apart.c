@@ -15,6 +15,7 @@ START_TEST(clients_with_other_session_parameters_get_their_own)
     static const char *const zones[] = {"UTC", "Asia/Tokyo", "UTC", "Asia/Tokyo"};
     struct client others[4];
 
+    simple = _i;
     start("");
     for (int i = 0; i < 4; i++) {
         client_open(&others[i], &sluice);
@@ -32,9 +33,10 @@ START_TEST(clients_with_other_session_parameters_get_their_own)
     settle();
     release();
     for (int i = 0; i < 4; i++)
-        ck_assert_str_eq(client_answer(&others[i]),
-                         text("1 2 T(t) D(%s) C(SELECT 1) Z(I)",
-                              i % 2 ? "2024-06-01 21:00:00+09" : "2024-06-01 12:00:00+00"));
+        ck_assert_str_eq(
+            client_answer(&others[i]),
+            as_told(text("1 2 T(t) D(%s) C(SELECT 1) Z(I)",
+                         i % 2 ? "2024-06-01 21:00:00+09" : "2024-06-01 12:00:00+00")));
     ck_assert_int_eq(batches(), 2);
     sluice_stop(&sluice);
 }
@@ -42,6 +44,7 @@ END_TEST
 
 START_TEST(a_lookup_in_a_transaction_stays_in_it)
 {
+    simple = _i;
     start("");
     introduce(LOOKUP);
     ck_assert_str_eq(client_query(&crowd[0], "BEGIN"), "C(BEGIN) Z(T)");
@@ -60,20 +63,21 @@ END_TEST
 
 START_TEST(requests_of_one_client_keep_their_order)
 {
+    simple = _i;
     start("");
     introduce(LOOKUP);
     hold();
     for (int i = 0; i < CROWD; i++) {
-        struct packet *packet = put_sync(put_extended(put_new(), LOOKUP, "1"));
+        struct packet *packet = lookup(LOOKUP, "1");
 
         if (i % 2)
-            client_send(&crowd[i], put_query(put_sync(put_extended(packet, LOOKUP, "2")), ""));
+            client_send(&crowd[i], put_query(put_lookup(packet, LOOKUP, "2"), ""));
         else
             client_send(&crowd[i], packet);
     }
     settle();
     for (int i = 0; i < CROWD; i += 2) /* behind what waits already */
-        client_send(&crowd[i], put_query(put_sync(put_extended(put_new(), LOOKUP, "2")), ""));
+        client_send(&crowd[i], put_query(lookup(LOOKUP, "2"), ""));
     settle();
     release();
     for (int i = 0; i < CROWD; i++) {
@@ -102,6 +106,7 @@ START_TEST(clients_with_equal_settings_are_asked_together)
 {
     static const char *const paths[] = {"one", "two", "public"};
 
+    simple = _i;
     start("");
     schemas_create();
     for (int i = 0; i < CROWD; i++) {
@@ -127,6 +132,7 @@ END_TEST
 
 START_TEST(a_client_that_changes_its_settings_joins_others)
 {
+    simple = _i;
     start("");
     schemas_create();
     introduce(path_sql);
@@ -150,6 +156,7 @@ END_TEST
 
 START_TEST(settings_that_a_server_refuses_are_each_client_s_own_failure)
 {
+    simple = _i;
     start("");
     postgres_value(sluice.postgres, "CREATE ROLE lookups_gone; GRANT lookups_gone TO bench;"
                                     "GRANT ALL ON things TO lookups_gone");
@@ -186,6 +193,7 @@ START_TEST(users_and_databases_have_batches_of_their_own)
     static const char *const users[] = {"user1", "user2"}, *const databases[] = {"p", "r"};
     struct client others[8], holders[4];
 
+    simple = _i;
     things_create();
     postgres_value(postgres_shared(), "CREATE SCHEMA user1; CREATE SCHEMA user2;"
                                       "CREATE TABLE user1.mine AS SELECT 1 AS id, 'one' AS name;"
@@ -214,8 +222,9 @@ START_TEST(users_and_databases_have_batches_of_their_own)
     for (int i = 0; i < 4; i++)
         client_query(&holders[i], "COMMIT");
     for (int i = 0; i < 8; i++)
-        ck_assert_str_eq(client_answer(&others[i]),
-                         text("1 2 T(name) D(%s) C(SELECT 1) Z(I)", i % 2 ? "two" : "one"));
+        ck_assert_str_eq(
+            client_answer(&others[i]),
+            as_told(text("1 2 T(name) D(%s) C(SELECT 1) Z(I)", i % 2 ? "two" : "one")));
     for (int i = 0; i < 4; i++)
         ck_assert_str_eq(
             client_query(&holders[i],
@@ -230,12 +239,13 @@ int main(void)
 {
     Suite *suite = suite_create("lookups_apart");
 
-    suite_add(suite, SUITE_OURS, 20, clients_with_other_session_parameters_get_their_own);
-    suite_add(suite, SUITE_OURS, 20, a_lookup_in_a_transaction_stays_in_it);
-    suite_add(suite, SUITE_OURS, 20, requests_of_one_client_keep_their_order);
-    suite_add(suite, SUITE_OURS, 30, clients_with_equal_settings_are_asked_together);
-    suite_add(suite, SUITE_OURS, 30, a_client_that_changes_its_settings_joins_others);
-    suite_add(suite, SUITE_OURS, 30, settings_that_a_server_refuses_are_each_client_s_own_failure);
-    suite_add(suite, SUITE_OURS, 30, users_and_databases_have_batches_of_their_own);
+    suite_add_loop(suite, SUITE_OURS, 20, clients_with_other_session_parameters_get_their_own, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_lookup_in_a_transaction_stays_in_it, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, requests_of_one_client_keep_their_order, 2);
+    suite_add_loop(suite, SUITE_OURS, 30, clients_with_equal_settings_are_asked_together, 2);
+    suite_add_loop(suite, SUITE_OURS, 30, a_client_that_changes_its_settings_joins_others, 2);
+    suite_add_loop(suite, SUITE_OURS, 30,
+                   settings_that_a_server_refuses_are_each_client_s_own_failure, 2);
+    suite_add_loop(suite, SUITE_OURS, 30, users_and_databases_have_batches_of_their_own, 2);
     return suite_finish(suite);
 }

@@ -38,6 +38,7 @@ static void ask_before_lock(void)
 
 START_TEST(a_cancel_is_only_the_asker_s)
 {
+    simple = _i;
     start("");
     ask_before_lock();
     client_cancel(&crowd[0], &sluice);
@@ -52,6 +53,7 @@ END_TEST
 
 START_TEST(a_cancel_while_waiting_is_only_the_asker_s)
 {
+    simple = _i;
     start("");
     introduce(LOOKUP);
     hold();
@@ -69,6 +71,7 @@ END_TEST
 
 START_TEST(a_client_that_goes_takes_only_its_own_key)
 {
+    simple = _i;
     start("");
     ask_before_lock();
     client_abort(&crowd[0]);
@@ -82,6 +85,7 @@ END_TEST
 
 START_TEST(when_all_have_gone_the_server_is_freed)
 {
+    simple = _i;
     start("");
     ask_before_lock();
     for (int i = 0; i < CROWD; i++)
@@ -94,6 +98,7 @@ END_TEST
 
 START_TEST(a_statement_that_lasts_too_long_ends_for_each)
 {
+    simple = _i;
     start("query_timeout = 1\n");
     ask_before_lock();
     for (int i = 0; i < CROWD; i++)
@@ -107,6 +112,7 @@ END_TEST
 
 START_TEST(a_lost_server_fails_each_and_nothing_more)
 {
+    simple = _i;
     start("");
     ask_before_lock();
     ck_assert_int_eq(postgres_terminate(sluice.postgres, "wait_event_type = 'Lock'"), 1);
@@ -121,6 +127,7 @@ END_TEST
 
 START_TEST(a_server_lost_while_it_is_prepared_fails_nobody)
 {
+    simple = _i;
     start("");
     introduce(LOOKUP);
     hold();
@@ -143,6 +150,7 @@ END_TEST
 
 START_TEST(a_notice_reaches_the_client_that_has_it_alone)
 {
+    simple = _i;
     start("");
     introduce(LOOKUP);
     for (int i = 0; i < CROWD; i++) {
@@ -216,6 +224,7 @@ static void big_answers(int i)
 
 START_TEST(long_answers_come_whole_and_hold_nobody_up)
 {
+    simple = _i;
     start("");
     big_create();
     introduce(BIG);
@@ -240,6 +249,7 @@ START_TEST(rows_of_megabytes_cut_the_batch)
         "SELECT id, repeat('x', CASE WHEN id = 4 THEN 5000000 ELSE id END) AS r "
         "FROM things WHERE id = $1";
 
+    simple = _i;
     start("");
     introduce(sql);
     ask_each(sql, 1);
@@ -263,16 +273,16 @@ int main(void)
 {
     Suite *suite = suite_create("lookups_failures");
 
-    suite_add(suite, SUITE_OURS, 20, a_cancel_is_only_the_asker_s);
-    suite_add(suite, SUITE_OURS, 20, a_cancel_while_waiting_is_only_the_asker_s);
-    suite_add(suite, SUITE_OURS, 20, a_client_that_goes_takes_only_its_own_key);
-    suite_add(suite, SUITE_OURS, 20, when_all_have_gone_the_server_is_freed);
-    suite_add(suite, SUITE_OURS, 20, a_statement_that_lasts_too_long_ends_for_each);
-    suite_add(suite, SUITE_OURS, 20, a_lost_server_fails_each_and_nothing_more);
-    suite_add(suite, SUITE_OURS, 30, a_server_lost_while_it_is_prepared_fails_nobody);
-    suite_add(suite, SUITE_OURS, 20, a_notice_reaches_the_client_that_has_it_alone);
+    suite_add_loop(suite, SUITE_OURS, 20, a_cancel_is_only_the_asker_s, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_cancel_while_waiting_is_only_the_asker_s, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_client_that_goes_takes_only_its_own_key, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, when_all_have_gone_the_server_is_freed, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_statement_that_lasts_too_long_ends_for_each, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_lost_server_fails_each_and_nothing_more, 2);
+    suite_add_loop(suite, SUITE_OURS, 30, a_server_lost_while_it_is_prepared_fails_nobody, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_notice_reaches_the_client_that_has_it_alone, 2);
     suite_add(suite, SUITE_OURS, 20, a_table_too_wide_to_be_described_is_asked_alone);
-    suite_add(suite, SUITE_OURS, 20, long_answers_come_whole_and_hold_nobody_up);
-    suite_add(suite, SUITE_OURS, 20, rows_of_megabytes_cut_the_batch);
+    suite_add_loop(suite, SUITE_OURS, 20, long_answers_come_whole_and_hold_nobody_up, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, rows_of_megabytes_cut_the_batch, 2);
     return suite_finish(suite);
 }

@@ -1,4 +1,5 @@
-/* Lookups in the simple protocol: their literals are the keys. */
+/* Lookups in the simple protocol: their literals are the keys. The laws are tested by the other
+ * programs of lookups, in both protocols. */
 #include "lookups_crowd.h"
 
 #define QUERY "SELECT id, name FROM things WHERE id = "
@@ -14,36 +15,6 @@ static void introduce_query(const char *sql)
     for (int i = 0; i < 2; i++)
         client_query(&holder, sql);
 }
-
-START_TEST(queries_that_wait_together_are_asked_together)
-{
-    start("");
-    introduce_query(QUERY "1");
-    hold();
-    for (int i = 0; i < CROWD; i++)
-        ask_query(i, text(QUERY "%d", i + 1));
-    settle();
-    release();
-    for (int i = 0; i < CROWD; i++)
-        answers(i, row(i + 1));
-    ck_assert_int_eq(batches(), 1);
-    sluice_stop(&sluice);
-}
-END_TEST
-
-START_TEST(a_query_that_waits_alone_goes_unchanged)
-{
-    start("");
-    introduce_query(QUERY "1;");
-    hold();
-    ask_query(0, QUERY "7;");
-    settle();
-    release();
-    answers(0, row(7));
-    ck_assert_int_eq(batches(), 0);
-    sluice_stop(&sluice);
-}
-END_TEST
 
 /* Each asks the same in its own way: what differs by more than its keys is another lookup. */
 START_TEST(a_literal_keeps_the_type_that_it_has_alone)
@@ -168,22 +139,6 @@ START_TEST(a_query_and_a_bound_statement_each_get_their_own_messages)
 }
 END_TEST
 
-START_TEST(queries_in_a_transaction_stay_in_it)
-{
-    start("");
-    introduce_query(QUERY "1");
-    client_query(&crowd[0], "BEGIN");
-    client_query(&crowd[0], "UPDATE things SET name = 'mine' WHERE id = 1");
-    for (int i = 1; i < CROWD; i++)
-        ask_query(i, QUERY "1");
-    ck_assert_str_eq(client_query(&crowd[0], QUERY "1"), "T(id,name) D(1,mine) C(SELECT 1) Z(T)");
-    client_query(&crowd[0], "ROLLBACK");
-    for (int i = 1; i < CROWD; i++)
-        answers(i, row(1));
-    sluice_stop(&sluice);
-}
-END_TEST
-
 START_TEST(without_standard_conforming_strings_queries_go_alone)
 {
     static const char sql[] =
@@ -258,13 +213,10 @@ int main(void)
 {
     Suite *suite = suite_create("lookups_simple");
 
-    suite_add(suite, SUITE_OURS, 20, queries_that_wait_together_are_asked_together);
-    suite_add(suite, SUITE_OURS, 20, a_query_that_waits_alone_goes_unchanged);
     suite_add(suite, SUITE_OURS, 40, a_literal_keeps_the_type_that_it_has_alone);
     suite_add(suite, SUITE_OURS, 20, several_statements_are_never_joined);
     suite_add(suite, SUITE_OURS, 20, an_error_is_only_the_client_s_whose_literal_it_is);
     suite_add(suite, SUITE_OURS, 20, a_query_and_a_bound_statement_each_get_their_own_messages);
-    suite_add(suite, SUITE_OURS, 20, queries_in_a_transaction_stay_in_it);
     suite_add(suite, SUITE_OURS, 20, without_standard_conforming_strings_queries_go_alone);
     suite_add(suite, SUITE_OURS, 20, what_is_refused_is_logged_once_and_without_its_literals);
     suite_add(suite, SUITE_OURS, 20, a_listed_lookup_is_met_by_queries_too);
