@@ -300,6 +300,14 @@ bool redis_client_overflows(struct redis_client *client)
     return true;
 }
 
+bool redis_client_may_not(const struct redis_client *client, const struct redis_call *call)
+{
+    const struct conf_redis *line = client->pool->redis;
+
+    return call->class == REDIS_CLASS_REFUSE ||
+           (call->flags & REDIS_GATED && !(line && line->admin_commands));
+}
+
 enum redis_action redis_client_action(struct redis_client *client)
 {
     switch ((enum redis_reply_mode)client->reply_mode) {

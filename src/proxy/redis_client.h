@@ -140,6 +140,10 @@ bool redis_client_overflows(struct redis_client *client);
 /* Whether the reply to the request at hand is passed on (CLIENT REPLY); counts it. */
 enum redis_action redis_client_action(struct redis_client *client);
 
+/* True if nobody may have this command from this pool: it replicates, or administers a server whose
+ * line has no admin_commands. */
+bool redis_client_may_not(const struct redis_client *client, const struct redis_call *call);
+
 /* Our own answers; the client must be quiet. They are kept, and sent when its requests have been
  * walked. */
 void redis_client_answer(struct redis_client *client, const void *bytes, size_t length);

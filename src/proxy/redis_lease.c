@@ -196,7 +196,8 @@ static enum redis_verdict lease_queue(struct redis_client *client, struct redis_
         redis->queued_unframed = true;
     else if (call->flags & REDIS_STATE && !(call->flags & (REDIS_SCRIPT | REDIS_AT_ONCE)))
         redis->queued_state = true;
-    if (redis->queued_unframed && call->command->id == REDIS_COMMAND_EXEC) {
+    if (redis->queued_unframed && call->command->id == REDIS_COMMAND_EXEC &&
+        input->request.bytes > 0) {
         redis->unframed = true;
         stream_queue(&redis->base.stream, input->bytes, input->length);
         return REDIS_VERDICT_DONE;
@@ -215,36 +216,62 @@ static bool needs_quiet(const struct redis_client *client, const struct redis_in
            (call->command->id == REDIS_COMMAND_EXEC && redis->queued_unframed);
 }
 
+/* SUBSCRIBE and the like: one reply for each channel. */
+static enum redis_verdict lease_subscribe(struct redis_client *client, struct redis_input *input)
+{
+    struct redis_server *redis = client->server;
+
+    redis->frames_left = redis_pubsub_frames(redis, input);
+    redis->refusal_dropped = redis_client_action(client) == REDIS_DROP;
+    if (input->request.bytes > 0)
+        stream_queue(&redis->base.stream, input->bytes, input->length);
+    else
+        redis->part = true; /* its bytes follow by redis_lease_pass() */
+    return REDIS_VERDICT_DONE;
+}
+
+/* Where replies cannot be told apart no answer of ours can stand among them. */
+static enum redis_verdict lease_unframed(struct redis_client *client, struct redis_input *input)
+{
+    const struct redis_call *call = &input->call;
+
+    if (redis_client_may_not(client, call) || call->command->id == REDIS_COMMAND_RESET) {
+        redis_client_close(client, "a command that may not pass, behind a SUBSCRIBE inside MULTI");
+        return REDIS_VERDICT_GONE;
+    }
+    if (input->request.bytes > 0)
+        stream_queue(&client->server->base.stream, input->bytes, input->length);
+    else
+        client->server->part = true;
+    return REDIS_VERDICT_DONE;
+}
+
 enum redis_verdict redis_lease_request(struct redis_client *client, struct redis_input *input)
 {
     struct redis_server *redis = client->server;
     const struct redis_call *call = &input->call;
     enum redis_command_id id = call->command->id;
-    bool admin = client->pool->redis && client->pool->redis->admin_commands;
-    bool apart = call->flags & REDIS_BLOCKING || call->class == REDIS_CLASS_CONTROL ||
-                 (call->class == REDIS_CLASS_LEASE && id != REDIS_COMMAND_WATCH);
 
+    if (redis->unframed)
+        return lease_unframed(client, input);
     if (!redis_client_quiet(client) &&
-        (needs_quiet(client, input) || client->session ||
-         (apart && !redis_pool_apart(redis->base.pool)) || redis->monitor))
+        (needs_quiet(client, input) || client->session || redis->frames_left || redis->monitor ||
+         (redis_lease_apart(call) && !redis_pool_apart(redis->base.pool))))
         return REDIS_VERDICT_HOLD;
     if (call->class == REDIS_CLASS_LOCAL && id == REDIS_COMMAND_QUIT)
         return redis_local_quit(client);
     if (call->class == REDIS_CLASS_LOCAL && id == REDIS_COMMAND_RESET)
         return redis_local_reset(client);
-    if (call->class == REDIS_CLASS_REFUSE || (call->flags & REDIS_GATED && !admin))
+    if (redis_client_may_not(client, call))
         return redis->multi ? lease_refuse_queued(client, input)
                             : redis_local_refuse(client, call->command);
-    if (redis_session_tells_redirect(client, call) && input->request.bytes > 0)
+    if (redis_session_tells_redirect(client, call))
         return redis_client_quiet(client) ? redis_session_redirect_request(client, input)
                                           : REDIS_VERDICT_HOLD;
     if (needs_quiet(client, input) && redis->multi)
         return lease_queue(client, input);
-    if (redis_pubsub_is(call->command) && input->request.bytes > 0) {
-        redis->frames_left = redis_pubsub_frames(redis, input);
-        stream_queue(&redis->base.stream, input->bytes, input->length);
-        return REDIS_VERDICT_DONE;
-    }
+    if (redis_pubsub_is(call->command))
+        return lease_subscribe(client, input);
     if (redis_session_is(call) && !in_subscriber_mode(client))
         return redis_session_request(client, input);
     if (call->class == REDIS_CLASS_LOCAL && !in_subscriber_mode(client))
@@ -371,7 +398,8 @@ static bool lease_event(struct redis_client *client, enum resp_reply_event event
     }
     if (redis->frames_left > 0 && redis->owed.length == 0) {
         /* The SUBSCRIBE was refused. */
-        stream_queue(&client->stream, bytes, length);
+        if (!redis->refusal_dropped)
+            stream_queue(&client->stream, bytes, length);
         if (whole)
             redis->frames_left = 0;
         return true;

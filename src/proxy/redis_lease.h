@@ -5,6 +5,13 @@
 
 #include "redis_client.h"
 
+/* True if the command is one of those that blocking_pool_size is for. */
+static inline bool redis_lease_apart(const struct redis_call *call)
+{
+    return call->flags & REDIS_BLOCKING || call->class == REDIS_CLASS_CONTROL ||
+           (call->class == REDIS_CLASS_LEASE && call->command->id != REDIS_COMMAND_WATCH);
+}
+
 enum redis_verdict redis_lease_want(struct redis_client *client, bool apart);
 enum redis_verdict redis_lease_request(struct redis_client *client, struct redis_input *input);
 /* A request, or a piece of one, that is passed on as it is. */

@@ -24,6 +24,9 @@ static enum redis_lost loss_of(const struct redis_server *redis)
 
     for (uint32_t i = 0; i < redis->owed.length; i++) {
         switch ((int)redis_owed_at(&redis->owed, i)->command->id) {
+        case REDIS_COMMAND_MULTI:
+            multi = true; /* what it was sent with is not for itself, although it fails */
+            break;
         case REDIS_COMMAND_WATCH:
             watch = true;
             break;
@@ -40,13 +43,23 @@ static enum redis_lost loss_of(const struct redis_server *redis)
     return watch ? REDIS_LOST_WATCH : REDIS_LOST_NOTHING;
 }
 
+/* True if nobody knows whether the client takes a transaction for open: it has sent nothing behind
+ * a MULTI that fails, but more may be on its way. */
+static bool loss_is_unclear(const struct redis_client *client)
+{
+    const struct redis_owed_ring *owed = &client->server->owed;
+
+    return owed->length > 0 && buffer_length(&client->in) == 0 &&
+           redis_owed_at(owed, owed->length - 1)->command->id == REDIS_COMMAND_MULTI;
+}
+
 bool redis_loss_lease(struct redis_client *client, enum resp_error error, bool usable)
 {
     struct redis_server *redis = client->server;
     const char *reason = resp_error_text(error);
     bool close = redis->begun || redis->part || redis->unframed || redis->monitor ||
                  redis->subscribed || redis->shards || redis->frames_left || redis->tracking ||
-                 redis->no_evict || redis->no_touch || client->session;
+                 redis->no_evict || redis->no_touch || client->session || loss_is_unclear(client);
 
     counter_add(&client->pool->counters.server_lost_count, 1);
     if (!redis->begun)

@@ -86,6 +86,9 @@ static uint32_t shared_take_back(struct redis_shared *shared, struct redis_serve
     pending = stream_pending(stream);
     while (count > 0 && bytes + redis_owed_at(&redis->owed, count - 1)->bytes <= pending)
         bytes += redis_owed_at(&redis->owed, --count)->bytes;
+    /* The rest of a transaction is no command of its own. */
+    for (; count < redis->owed.length && redis_owed_at(&redis->owed, count)->bound; count++)
+        bytes -= redis_owed_at(&redis->owed, count)->bytes;
     if (bytes == 0)
         return count;
     redis_batch_take_back(shared, redis, count, buffer_bytes(&stream->out) + pending - bytes, &ring,
@@ -291,9 +294,11 @@ static bool replies_walk(struct redis_server *redis, const uint8_t *bytes, size_
             if (done.command->flags & (REDIS_WRITE | REDIS_MAY_REPLICATE) ||
                 done.command->id == REDIS_COMMAND_EXEC)
                 done.client->write_server = redis->base.id;
+            /* Counted before anything is sent: who is sent too much is closed, and then must not
+             * have replies due that nobody knows of. */
             if (done.action == REDIS_DROP) {
-                run_send(&run);
                 redis_replies_count(done.client);
+                run_send(&run);
                 continue;
             }
             /* The run is sent after its last reply is counted. */

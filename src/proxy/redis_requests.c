@@ -44,7 +44,6 @@ static size_t block_length(const struct redis_client *client, const struct redis
     struct resp_request_parser parser;
     size_t at = input->length;
     bool asking = input->call.command->id == REDIS_COMMAND_ASKING;
-    bool admin = client->pool->redis && client->pool->redis->admin_commands;
 
     resp_request_parser_init(&parser, false);
     for (*count = 1; at < input->available;) {
@@ -65,8 +64,7 @@ static size_t block_length(const struct redis_client *client, const struct redis
         if (call.class == REDIS_CLASS_BLOCK &&
             (id == REDIS_COMMAND_EXEC || id == REDIS_COMMAND_DISCARD))
             return at;
-        if (call.flags & (REDIS_STATE | REDIS_SCRIPT) || call.class == REDIS_CLASS_REFUSE ||
-            (call.flags & REDIS_GATED && !admin) ||
+        if (call.flags & (REDIS_STATE | REDIS_SCRIPT) || redis_client_may_not(client, &call) ||
             (call.flags & REDIS_AT_ONCE && id != REDIS_COMMAND_MULTI))
             return 0;
     }
@@ -106,11 +104,9 @@ static enum redis_verdict request_ready(struct redis_client *client, struct redi
     case REDIS_CLASS_BLOCK:
         return request_block(client, input);
     case REDIS_CLASS_LEASE:
-        return redis_lease_want(client, call->command->id != REDIS_COMMAND_WATCH);
     case REDIS_CLASS_SINGLE:
-        return redis_lease_want(client, call->flags & REDIS_BLOCKING);
     case REDIS_CLASS_CONTROL:
-        return redis_lease_want(client, true);
+        return redis_lease_want(client, redis_lease_apart(call));
     case REDIS_CLASS_WAIT:
         return redis_shared_push_wait(client, input);
     case REDIS_CLASS_LOCAL:
@@ -123,13 +119,16 @@ static enum redis_verdict request_ready(struct redis_client *client, struct redi
     return redis_local_refuse(client, call->command);
 }
 
-/* No connection could be had for it. */
-static void request_refused(struct redis_client *client)
+/* No connection could be had for it. What a transaction has behind a MULTI that is refused is not
+ * for itself. */
+static void request_refused(struct redis_client *client, const struct redis_input *input)
 {
     uint8_t text[REDIS_ERROR_BYTES];
     size_t length = redis_failure_text(client->refusal, text);
 
     client->refusal = NULL;
+    if (input->call.command->id == REDIS_COMMAND_MULTI && input->available > input->length)
+        client->lost = REDIS_LOST_MULTI;
     redis_client_answer(client, text, length);
 }
 
@@ -142,10 +141,10 @@ static enum redis_verdict request_whole(struct redis_client *client, struct redi
     if (client->state == REDIS_CLIENT_LEASED)
         return redis_lease_request(client, input);
     if (client->refusal) {
-        request_refused(client);
+        request_refused(client, input);
         return REDIS_VERDICT_DONE;
     }
-    if (call->flags & REDIS_GATED && !(client->pool->redis && client->pool->redis->admin_commands))
+    if (redis_client_may_not(client, call))
         return redis_local_refuse(client, call->command);
     return request_ready(client, input);
 }
@@ -180,28 +179,37 @@ static enum redis_verdict request_bad(struct redis_client *client, const struct 
     return REDIS_VERDICT_GONE;
 }
 
+/* A long request that has to be seen whole, since it is refused, or may change who the client is:
+ * nothing that means well is ever so long. The rest of it is not read. */
+static enum redis_verdict request_absurd(struct redis_client *client, const struct redis_call *call)
+{
+    if (!redis_client_quiet(client))
+        return REDIS_VERDICT_HOLD;
+    if (redis_client_may_not(client, call))
+        redis_client_answer_error(client, RESP_ERROR_NOPERM, call->command->name, NULL);
+    redis_client_leave(client, "a request of absurd length");
+    return REDIS_VERDICT_GONE;
+}
+
 /* The beginning of a request that is too long to be held: to a connection of its own. */
 static enum redis_verdict request_long(struct redis_client *client, struct redis_input *input)
 {
+    const struct redis_call *call = &input->call;
     enum redis_verdict verdict;
 
     input->call = redis_command_classify(input->bytes, &input->request);
-    client->last = input->call.command;
-    if (client->state != REDIS_CLIENT_LEASED) {
-        if (client->refusal) {
-            request_refused(client);
-            redis_client_leave(client, "no server for a large request");
-            return REDIS_VERDICT_GONE;
-        }
-        if (input->call.flags & REDIS_GATED || input->call.class == REDIS_CLASS_REFUSE ||
-            input->call.class == REDIS_CLASS_LOCAL) {
-            /* Nothing that is ever this long. */
-            redis_client_close(client, "a request of absurd length");
-            return REDIS_VERDICT_GONE;
-        }
-        verdict = redis_lease_want(client, input->call.flags & REDIS_BLOCKING);
-    } else {
+    client->last = call->command;
+    if (redis_client_may_not(client, call) || call->class == REDIS_CLASS_LOCAL ||
+        redis_session_is(call)) {
+        verdict = request_absurd(client, call);
+    } else if (client->state == REDIS_CLIENT_LEASED) {
         verdict = redis_lease_request(client, input);
+    } else if (client->refusal) {
+        request_refused(client, input);
+        redis_client_leave(client, "no server for a large request");
+        return REDIS_VERDICT_GONE;
+    } else {
+        verdict = redis_lease_want(client, redis_lease_apart(call));
     }
     if (verdict == REDIS_VERDICT_DONE)
         client->long_request = true;
@@ -256,10 +264,6 @@ static ssize_t requests_walk(struct redis_client *client, const uint8_t *bytes, 
         enum redis_verdict verdict = REDIS_VERDICT_DONE;
         size_t done = 0;
 
-        if (client->state == REDIS_CLIENT_LEASED && client->server->unframed) {
-            redis_lease_pass(client, bytes + at, length - at);
-            return (ssize_t)length;
-        }
         if (client->long_request) {
             if (request_more(client, bytes + at, length - at, &done) == REDIS_VERDICT_GONE)
                 return -1;

@@ -235,28 +235,26 @@ enum redis_verdict redis_session_request(struct redis_client *client, struct red
 {
     struct redis_session *session;
 
-    ensure(!client->session && redis_client_quiet(client));
-    if (input->request.bytes > 0 && input->call.class == REDIS_CLASS_LOCAL &&
+    ensure(!client->session && redis_client_quiet(client) && input->request.bytes > 0);
+    if (input->call.class == REDIS_CLASS_LOCAL &&
         (input->call.command->id == REDIS_COMMAND_CLIENT_LIST ||
          input->call.command->id == REDIS_COMMAND_CLIENT_KILL ||
          input->call.command->id == REDIS_COMMAND_CLIENT_UNBLOCK))
         return session_tour(client, input);
-    if (input->call.command->id == REDIS_COMMAND_CLIENT_TRACKING && input->request.bytes > 0 &&
+    if (input->call.command->id == REDIS_COMMAND_CLIENT_TRACKING &&
         input->call.class == REDIS_CLASS_LEASE)
         return session_tracking(client, input);
-    if (input->request.bytes == 0 || input->request.seen < input->request.argc ||
-        input->call.class == REDIS_CLASS_SINGLE) {
-        /* Too long to be meant, or the wrong number of arguments: the server says so, and what it
-         * may do is undone. */
+    if (input->request.seen < input->request.argc || input->call.class == REDIS_CLASS_SINGLE) {
+        /* The wrong number of arguments, or too many: the server says so, and what it may do is
+         * undone. */
         bool shown = redis_client_action(client) == REDIS_PASS;
 
         client->server->dirt |= REDIS_DIRT_ALL;
-        client->server->part = input->request.bytes == 0;
         if (input->call.class == REDIS_CLASS_SINGLE && input->request.seen == input->request.argc &&
             input->call.command->class == REDIS_CLASS_LEASE)
             goto observed;
-        redis_lease_send(client, input->bytes, input->request.bytes ? input->length : 0,
-                         input->call.command, shown ? REDIS_PASS : REDIS_DROP);
+        redis_lease_send(client, input->bytes, input->length, input->call.command,
+                         shown ? REDIS_PASS : REDIS_DROP);
         return REDIS_VERDICT_DONE;
     }
 observed:

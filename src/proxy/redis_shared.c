@@ -125,11 +125,13 @@ enum redis_verdict redis_shared_push_block(struct redis_client *client, struct r
     resp_request_parser_init(&parser, false);
     while (count-- > 0) {
         struct resp_request request;
+        struct redis_owed *owed;
 
         ensure(resp_request_next(&parser, input->bytes + at, length - at, &request) ==
                RESP_REQUEST_WHOLE);
-        shared_owe(client, redis_command_classify(input->bytes + at, &request).command,
-                   request.bytes, REDIS_PASS);
+        owed = shared_owe(client, redis_command_classify(input->bytes + at, &request).command,
+                          request.bytes, REDIS_PASS);
+        owed->bound = at > 0;
         at += request.bytes;
     }
     shared_gather(client, input->bytes, length);
@@ -162,7 +164,9 @@ void redis_shared_forget(struct redis_client *client)
         struct redis_server *redis = redis_server_of(container_of(node, struct server, node));
 
         client->inflight -= redis_owed_forget(&redis->owed, client, client->inflight);
-        redis_shared_wait_abandoned(redis);
+        /* Not now: this client may be going while that server's replies are walked. */
+        if (redis->waiting)
+            stream_again(&redis->base.stream);
     }
     ensure(client->inflight == 0);
 }

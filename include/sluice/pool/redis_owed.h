@@ -4,6 +4,7 @@
 #ifndef SLUICE_POOL_REDIS_OWED_H
 #define SLUICE_POOL_REDIS_OWED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sluice/base/ensure.h"
@@ -27,6 +28,7 @@ struct redis_owed {
     uint32_t bytes; /* of the command; where several are one question the last has them all */
     uint8_t action;
     uint8_t batch;  /* unsent: how it may be asked with others (enum redis_batch) */
+    bool bound;     /* unsent, it goes with the one before it or not at all: a transaction */
     uint16_t same;  /* so many behind it get the same reply */
     uint16_t keys;  /* it is the first of a question of so many keys; 0: one reply, as it is */
     uint16_t asked; /* first of a key: bytes of its request in the server's `asked` */

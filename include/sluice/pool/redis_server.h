@@ -64,6 +64,7 @@ struct redis_server {
     uint64_t passed_bytes;            /* shared: of the reply that is being read */
     bool waiting;                     /* shared: WAIT is the last that it owes */
     uint32_t frames_left;             /* confirmations of the SUBSCRIBE or the like under way */
+    bool refusal_dropped;             /* if it is refused, that is not passed on (CLIENT REPLY) */
     uint32_t subscribed;              /* channels and patterns */
     uint32_t patterns, shards;
     struct redis_frame frame;
