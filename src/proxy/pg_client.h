@@ -5,6 +5,7 @@
  *     pg_welcome.c   limits, its pool, its worker, what it is told before its first query
  *     pg_requests.c  what it sends, on its way to a server
  *     pg_statements.c its named prepared statements
+ *     pg_carried.c   SQL's PREPARE and EXECUTE
  *     pg_session.c   what it leaves in its session
  *     pg_replies.c   what the server sends, on its way back
  *     pg_lookups.c   lookups of many clients, asked together

@@ -528,9 +528,9 @@ static bool request_read(struct pg_client *client, struct lookup_request *reques
 /* The statement that the request names; NULL: the client has none of this name. */
 static struct named *request_name(struct pg_client *client, struct lookup_request *request)
 {
-    struct named *named = client->statements ? named_find(client->statements, request->name) : NULL;
+    struct named *named = named_for_use(client, request->name);
 
-    if (!named || !named->statement)
+    if (!named || !named->statement || named->statement->sql)
         return NULL;
     named_used(client->statements, named);
     request->statement = named->statement->body;

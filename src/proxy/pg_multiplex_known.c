@@ -38,9 +38,9 @@ bool share_request_read(struct share_request *request, struct pg_client *client,
         request->text = (const char *)request->extended.statement;
         return true;
     }
-    if (client->statements)
-        request->named = named_find(client->statements, request->extended.name);
-    return request->named && request->named->statement && !request->named->effects;
+    request->named = named_for_use(client, request->extended.name);
+    return request->named && request->named->statement && !request->named->statement->sql &&
+           !request->named->effects;
 }
 
 /* Our parser reads texts as a server does under these parameters. */

@@ -48,7 +48,10 @@ static void named_set(struct pg_statements *statements, struct named *named,
 {
     statements->bytes -= named_cost(named->statement);
     statements->bytes += named_cost(statement);
+    statements->sql_count -= named->statement && named->statement->sql;
+    statements->sql_count += statement && statement->sql;
     named->statement = statement;
+    named->settings = statements->settings_number;
     named->told = (struct pg_description){0};
 }
 
@@ -68,6 +71,7 @@ void named_forget(struct pg_client *client, struct named *named)
     struct pg_statements *statements = client->statements;
 
     statements->bytes -= named_cost(named->statement);
+    statements->sql_count -= named->statement && named->statement->sql;
     HASH_DEL(statements->by_name, named);
     if (statements->bound == named)
         statements->bound = NULL;
@@ -124,18 +128,21 @@ enum prepared_state statement_state(struct pg_client *client, const struct pg_st
     return PREPARED_DOUBT;
 }
 
-void statement_key_for(const struct pg_client *client, const uint8_t *body, size_t body_bytes,
-                       uint8_t key[STATEMENT_KEY_BYTES])
+/* Sees whether the client's settings have changed, which is a comparison of pointers. */
+static void settings_follow(struct pg_client *client)
 {
     static const char *const reported[] = {"client_encoding", "standard_conforming_strings",
                                            "DateStyle", "IntervalStyle", "TimeZone"};
-    const struct params *settings = client->session ? client->session->settings : NULL;
-    uint8_t bytes[STATEMENT_KEY_BYTES + 5 * (PARAM_VALUE_BYTES + 1) + PARAMS_BYTES_MAX];
+    struct pg_statements *statements = client->statements;
+    struct params_set *set = &client->worker->pools.params;
+    struct params *settings = client->session ? client->session->settings : NULL;
+    uint8_t bytes[5 * (PARAM_VALUE_BYTES + 1) + PARAMS_BYTES_MAX], key[STATEMENT_KEY_BYTES];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
     const char *value;
 
-    statement_key(body, body_bytes, key);
-    pg_write_bytes(&writer, key, STATEMENT_KEY_BYTES);
+    if (statements->settings_number > 0 && statements->params == client->params &&
+        statements->settings == settings)
+        return;
     for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++) {
         value = params_get(client->params, reported[i]);
         pg_write_text(&writer, value ? value : "");
@@ -147,6 +154,59 @@ void statement_key_for(const struct pg_client *client, const uint8_t *body, size
     }
     ensure(!writer.failed);
     statement_key(bytes, writer.length, key);
+    if (statements->settings_number == 0 || memcmp(key, statements->settings_key, sizeof(key)) != 0)
+        statements->settings_number++;
+    memcpy(statements->settings_key, key, sizeof(key));
+    params_drop(set, statements->params);
+    params_drop(set, statements->settings);
+    statements->params = params_hold(client->params);
+    statements->settings = settings ? params_hold(settings) : NULL;
+}
+
+void statement_key_for(struct pg_client *client, struct content content,
+                       uint8_t key[STATEMENT_KEY_BYTES])
+{
+    uint8_t bytes[2 * STATEMENT_KEY_BYTES + 1];
+
+    settings_follow(client);
+    statement_key(content.body, content.bytes, bytes);
+    memcpy(bytes + STATEMENT_KEY_BYTES, client->statements->settings_key, STATEMENT_KEY_BYTES);
+    bytes[2 * STATEMENT_KEY_BYTES] = content.sql;
+    statement_key(bytes, sizeof(bytes), key);
+}
+
+struct pg_statement *statement_take(struct pg_client *client, struct content content,
+                                    const uint8_t key[STATEMENT_KEY_BYTES])
+{
+    struct pg_statement *statement =
+        statement_get(&client->worker->statements, key, content.body, content.bytes);
+
+    statement->sql = content.sql;
+    return statement;
+}
+
+struct named *named_for_use(struct pg_client *client, const char *name)
+{
+    struct pg_statements *statements = client->statements;
+    struct named *named = statements ? named_find(statements, name) : NULL;
+    struct pg_statement *before;
+    struct pg_description told;
+    uint8_t key[STATEMENT_KEY_BYTES];
+    struct content content;
+
+    if (!named || !named->statement || named->serial != 0)
+        return named;
+    settings_follow(client);
+    if (named->settings == statements->settings_number)
+        return named;
+    before = named->statement;
+    told = named->told;
+    content = (struct content){before->body, before->body_bytes, before->sql};
+    statement_key_for(client, content, key);
+    named_set(statements, named, statement_take(client, content, key));
+    named->told = told;
+    statement_drop(&client->worker->statements, before);
+    return named;
 }
 
 struct change *change_at(const struct pg_statements *statements, uint32_t index)
@@ -219,6 +279,7 @@ static void change_over(struct pg_client *client, bool done)
 
             named_set(statements, named, change.previous);
             named->told = change.previous_told;
+            named->settings = 0; /* they may be others than when it got this meaning */
             statement_drop(all, undone);
             named->serial = 0;
         } else {
@@ -248,7 +309,8 @@ void pg_statements_abandon(struct pg_client *client)
     while (statements->count > 0)
         change_over(client, false);
     statements->deallocating = statements->stretch_begun = false;
-    statements->supplied = statements->flushed = false;
+    statements->supplied = statements->flushed = statements->readied = false;
+    statements->shift = 0;
     statements->bound = NULL;
     pg_repeat_forget(client);
     pg_described_release(client, true);
@@ -266,6 +328,8 @@ void pg_statements_free(struct pg_client *client)
     buffer_clear(&statements->collected, &client->worker->loop.buffers);
     buffer_clear(&statements->kept, &client->worker->loop.buffers);
     buffer_clear(&statements->held, &client->worker->loop.buffers);
+    params_drop(&client->worker->pools.params, statements->params);
+    params_drop(&client->worker->pools.params, statements->settings);
     free(statements->changes);
     free(statements);
     client->statements = NULL;

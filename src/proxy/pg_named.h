@@ -6,6 +6,7 @@
 #define SLUICE_PROXY_PG_NAMED_H
 
 #include "pg_client.h"
+#include "sluice/batch/prepare.h"
 
 /* PostgreSQL tells prepared statements apart by so many bytes of their names. */
 #define NAME_BYTES 64
@@ -18,6 +19,7 @@ struct named {
     uint32_t serial, stretch;   /* of the last change that is not answered; serial 0: none */
     uint32_t changes;           /* in the ring that refer to it */
     uint32_t effects;           /* of executing it (pg_session_effects) */
+    uint32_t settings;          /* under which its key was made: number of pg_statements */
     struct pg_description told; /* to the client, of this statement (pg_described.h) */
     char name[NAME_BYTES];
 };
@@ -55,6 +57,7 @@ struct pg_statements {
     struct named *by_name; /* hash */
     struct list by_use;
     size_t bytes;
+    size_t sql_count;       /* of names that PREPARE has given */
     struct change *changes; /* ring */
     uint32_t first, count, size;
     uint32_t serial;
@@ -62,8 +65,9 @@ struct pg_statements {
     struct buffer kept; /* of the present stretch, as the client sent it */
     struct buffer held; /* a ParameterDescription (pg_described.h) */
     enum repeat repeat;
-    bool stretch_begun;     /* by more than a Parse that needed nothing done */
-    bool deallocating;      /* a DEALLOCATE or DISCARD is on its way as a simple query */
+    bool stretch_begun;            /* by more than a Parse that needed nothing done */
+    bool deallocating;             /* a DEALLOCATE or DISCARD is on its way */
+    uint32_t deallocating_stretch; /* as messages of this stretch; 0: as a simple query */
     bool refuses;           /* the Bind at hand: its statement is not what the client was told */
     bool supplied;          /* the server has prepared its statement for that Bind */
     bool flushed;           /* and has to answer at once */
@@ -72,21 +76,43 @@ struct pg_statements {
     uint32_t bound_columns; /* pg_description of the statement on the server; 0: not known */
     struct pg_description description; /* what has come of the answer to a noted Describe */
     struct buffer collected;           /* of a Parse that came in pieces */
+    /* What has been told of the client's settings in keys: numbered, so that a change is seen. */
+    struct params *params, *settings; /* held */
+    uint32_t settings_number;
+    uint8_t settings_key[STATEMENT_KEY_BYTES];
+    struct prepare found; /* in the Query at hand (pg_carried.h) */
+    int32_t shift;        /* characters by which the Query that is sent is longer than it */
+    bool readied;         /* the server has been asked to prepare what it needs */
 };
 
 /* What the server has of the statement; one that has changed meanwhile is in doubt there. */
 enum prepared_state statement_state(struct pg_client *client, const struct pg_statement *statement);
 
+/* A content of a statement, before it is one; sql: as in struct pg_statement. */
+struct content {
+    const uint8_t *body;
+    size_t bytes;
+    bool sql;
+};
+
 /* The key of a statement that the client parses now. What it has set may change what constants in
  * the text mean (dates, escapes, encoding), so only those with the same settings share it. */
-void statement_key_for(const struct pg_client *client, const uint8_t *body, size_t body_bytes,
+void statement_key_for(struct pg_client *client, struct content content,
                        uint8_t key[STATEMENT_KEY_BYTES]);
+
+/* The statement of this content and key, held. */
+struct pg_statement *statement_take(struct pg_client *client, struct content content,
+                                    const uint8_t key[STATEMENT_KEY_BYTES]);
 
 /* The client's, made when it has none. */
 struct pg_statements *statements_need(struct pg_client *client);
 
 /* NULL: the client never gave this name, or it is forgotten. */
 struct named *named_find(const struct pg_statements *statements, const char *name);
+
+/* The same, for use. When the client's settings have changed since it was prepared, it is from now
+ * on the statement that has the same content under these. */
+struct named *named_for_use(struct pg_client *client, const char *name);
 
 struct named *named_add(struct pg_statements *statements, const char *name);
 

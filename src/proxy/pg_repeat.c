@@ -79,6 +79,23 @@ void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *bod
         statements->repeat = REPEAT_CLOSED;
 }
 
+void pg_repeat_query(struct pg_client *client, const uint8_t *body, size_t length)
+{
+    struct pg_statements *statements = client->statements;
+    const struct pg_server *pg = client->server;
+
+    if (statements->repeat == REPEAT_OFF && !statements->stretch_begun && pg->status == 'I' &&
+        pg_pipeline_idle(&pg->pipeline)) {
+        statements->repeat = REPEAT_OPEN;
+        repeat_keep(client, PG_QUERY, body, length, length);
+        if (statements->repeat == REPEAT_OPEN)
+            statements->repeat = REPEAT_CLOSED;
+    } else if (statements->repeat != REPEAT_AGAIN) {
+        pg_repeat_forget(client);
+    }
+    statements->stretch_begun = false;
+}
+
 /* What failed was a transaction by itself, and all of it is kept: with its Sync, or it is all that
  * the client has sent. */
 static bool repeat_possible(const struct pg_client *client)
@@ -89,7 +106,7 @@ static bool repeat_possible(const struct pg_client *client)
     if (buffer_length(&statements->kept) + buffer_length(&client->in) > AGAIN_BYTES_MAX)
         return false;
     if (statements->repeat == REPEAT_CLOSED)
-        return pg_pipeline_only_sync(pipeline);
+        return pg_pipeline_only_ready(pipeline);
     return statements->repeat == REPEAT_OPEN && pipeline->count == 0 && pipeline->skip_until_sync &&
            client->body_left == 0;
 }

@@ -18,6 +18,10 @@ struct pg_client;
 void pg_repeat_used(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                     size_t length, bool sure);
 
+/* Before a whole Query that executes a prepared statement, which the server has, and nothing else
+ * is sent. */
+void pg_repeat_query(struct pg_client *client, const uint8_t *body, size_t length);
+
 /* Another message is passed on. */
 void pg_repeat_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                       size_t length);

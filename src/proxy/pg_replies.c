@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pg_carried.h"
 #include "pg_client.h"
 #include "pg_described.h"
 #include "pg_loss.h"
@@ -159,6 +160,7 @@ static enum verdict replies_ready(struct pg_client *client, const uint8_t *body,
         return replies_own_ready(client, failure);
     }
     replies_count(client);
+    pg_carried_ready(client);
     pg_session_restore(client);
     if (pg->status != 'I' && client->pool->settings.mode == POOL_MODE_STATEMENT) {
         *failure = *pg_error_row(PG_ERROR_STATEMENT_MODE);
@@ -185,7 +187,8 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         bool told = pg_repeat_error(client, body, length);
 
         pg_described_release(client, false);
-        told = told || pg_statements_error(client, body, length);
+        told = told || pg_carried_error(client, body, length) ||
+               pg_statements_error(client, body, length);
         pg_timing_error(client);
         pg_statements_settle(client);
         if (told)
@@ -193,6 +196,10 @@ static enum verdict replies_error(struct pg_client *client, const uint8_t *body,
         if (!pg->overdue || !error_is(body, length, "57014"))
             return VERDICT_PASS;
         pg_client_tell(client, "ERROR", pg_error_row((enum pg_error_code)pg->overdue));
+        return VERDICT_SWALLOW;
+    }
+    if (pg->pipeline.failed != PG_QUERY) {
+        pg_statements_settle(client); /* what we had asked about a statement */
         return VERDICT_SWALLOW;
     }
     if (pg_client_asks(client) && !client->session->setting) {

@@ -354,7 +354,7 @@ static ssize_t requests_walk(struct pg_client *client, const uint8_t *bytes, siz
             stream_queue(&client->server->base.stream, bytes + span, at - span);
         if (verdict == VERDICT_SUPPLY) {
             span = at;
-            pg_statements_supply_bind(client, bytes + at + PG_HEADER_BYTES, take, body);
+            pg_statements_supply_first(client, bytes[at], bytes + at + PG_HEADER_BYTES, take, body);
             client->in_whole = true;
             break;
         }

@@ -76,6 +76,11 @@ static unsigned effects_followed(const struct pg_client *client)
     return followed;
 }
 
+bool pg_session_pins(const struct pg_client *client, unsigned effect)
+{
+    return effects_followed(client) & effect;
+}
+
 static struct pg_session *session_need(struct pg_client *client)
 {
     if (!client->session)
@@ -121,7 +126,7 @@ bool pg_session_want(struct pg_client *client, const char *name, const char *val
 
 /* --- suspicion --- */
 
-static bool text_readable(const struct pg_client *client, const char *text, size_t bytes)
+bool pg_session_readable(const struct pg_client *client, const char *text, size_t bytes)
 {
     const char *encoding = params_get(client->params, "client_encoding");
 
@@ -180,7 +185,7 @@ uint32_t pg_session_effects(struct pg_client *client, const uint8_t *text, size_
         (have == length && !effects_possible((const char *)text, have)))
         return 0;
     if (have < length || have > EFFECTS_TEXT_BYTES_MAX ||
-        !text_readable(client, (const char *)text, have))
+        !pg_session_readable(client, (const char *)text, have))
         return EFFECTS_ALL;
     effects_find((const char *)text, &effects);
     names_note(client, &effects);

@@ -53,6 +53,12 @@ void pg_session_look(struct pg_client *client, uint8_t type, const uint8_t *body
 bool pg_session_wants_more(const struct pg_client *client, uint8_t type, size_t have,
                            size_t length);
 
+/* True when our parser reads the text, whose last byte is its NUL, as a server does. */
+bool pg_session_readable(const struct pg_client *client, const char *text, size_t bytes);
+
+/* True when what has this EFFECT_ pins a server. */
+bool pg_session_pins(const struct pg_client *client, unsigned effect);
+
 /* What executing a statement with this text may begin, EFFECT_ bits, and above these what it may
  * end. */
 uint32_t pg_session_effects(struct pg_client *client, const uint8_t *text, size_t have,

@@ -6,9 +6,9 @@
 #include "sluice/wire/pg.h"
 
 /* The client's name for what the server calls by the name at `at`; NULL: it is no such name. */
-static const char *name_of_client(const struct pg_statements *statements, const uint8_t *at,
-                                  size_t left)
+static const char *name_of_client(const struct pg_client *client, const uint8_t *at, size_t left)
 {
+    const struct pg_statements *statements = client->statements;
     const struct change *change = statements->count > 0 ? change_at(statements, 0) : NULL;
     char name[STATEMENT_NAME_BYTES];
     uint8_t key[STATEMENT_KEY_BYTES];
@@ -19,6 +19,8 @@ static const char *name_of_client(const struct pg_statements *statements, const 
     name[sizeof(name) - 1] = '\0';
     if (!statement_key_of_name(name, key))
         return NULL;
+    if (statements->shift != 0 && client->server && client->server->pipeline.failed == PG_QUERY)
+        return statements->found.name;
     if (change && change->duplicate)
         return change->named->name;
     LIST_EACH_SAFE (&statements->by_use, node, following) {
@@ -71,7 +73,7 @@ bool pg_statements_error(struct pg_client *client, const uint8_t *body, size_t l
                     sizeof(STATEMENT_NAME_PREFIX) - 1);
         if (!at)
             return false;
-        name = name_of_client(client->statements, at, (size_t)(end - at));
+        name = name_of_client(client, at, (size_t)(end - at));
     }
     at--;
     pg_put_u32(header + 1, (uint32_t)(4 + length - (STATEMENT_NAME_BYTES - 1) + strlen(name)));

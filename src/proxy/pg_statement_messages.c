@@ -49,6 +49,38 @@ void message_parse(struct pg_client *client, const char *name, const uint8_t *re
     counter_add(&client->pool->counters.server_parse_count, 1);
 }
 
+void message_prepare(struct pg_client *client, const char *name, const uint8_t *tail,
+                     size_t tail_bytes)
+{
+    static const char prepare[] = "PREPARE ";
+    /* No formats, parameters, formats of results; all rows. */
+    static const uint8_t bind[] = NO_STATEMENT "\0" NO_STATEMENT "\0\0\0\0\0\0";
+    static const uint8_t execute[] = NO_STATEMENT "\0\0\0\0";
+    struct pg_pipeline *pipeline = &client->server->pipeline;
+
+    message_close(client, NO_STATEMENT);
+    pg_pipeline_sent(pipeline, PG_CLOSE, true);
+    message_begin(client, PG_PARSE,
+                  sizeof(NO_STATEMENT) + strlen(prepare) + strlen(name) + tail_bytes + 2);
+    message_bytes(client, NO_STATEMENT, sizeof(NO_STATEMENT));
+    message_bytes(client, prepare, strlen(prepare));
+    message_bytes(client, name, strlen(name));
+    message_bytes(client, tail, tail_bytes);
+    message_bytes(client, "\0", 2);
+    pg_pipeline_sent(pipeline, PG_PARSE, true);
+    message_begin(client, PG_BIND, sizeof(bind));
+    message_bytes(client, bind, sizeof(bind));
+    pg_pipeline_sent(pipeline, PG_BIND, true);
+    message_begin(client, PG_EXECUTE, sizeof(execute));
+    message_bytes(client, execute, sizeof(execute));
+    pg_pipeline_sent(pipeline, PG_EXECUTE, true);
+    message_begin(client, PG_CLOSE, 1 + sizeof(NO_STATEMENT));
+    message_bytes(client, "P", 1);
+    message_bytes(client, NO_STATEMENT, sizeof(NO_STATEMENT));
+    pg_pipeline_sent(pipeline, PG_CLOSE, true);
+    counter_add(&client->pool->counters.server_parse_count, 1);
+}
+
 void message_query(struct pg_client *client, const char *query, bool own)
 {
     message_begin(client, PG_QUERY, strlen(query) + 1);

@@ -9,6 +9,9 @@
 
 struct pg_client;
 
+/* A statement that no server ever has for long: closing it is answered, and does nothing. */
+#define NO_STATEMENT "sluice"
+
 /* Type and length; the body follows. */
 void message_begin(struct pg_client *client, uint8_t type, size_t body_bytes);
 void message_bytes(struct pg_client *client, const void *bytes, size_t length);
@@ -23,6 +26,11 @@ void message_describe(struct pg_client *client, const char *name);
 /* rest: of the body, behind the name. */
 void message_parse(struct pg_client *client, const char *name, const uint8_t *rest,
                    size_t rest_bytes);
+
+/* SQL's PREPARE of that name, as SQL has it, by messages of our own; tail: of its text, behind the
+ * name, with its NUL. Notes them. A Close of NO_STATEMENT is to follow. */
+void message_prepare(struct pg_client *client, const char *name, const uint8_t *tail,
+                     size_t tail_bytes);
 
 /* own: its answer is not for the client. Notes it. */
 void message_query(struct pg_client *client, const char *query, bool own);

@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <sys/uio.h>
 
+#include "pg_carried.h"
 #include "pg_client.h"
 #include "pg_deallocate.h"
 #include "pg_described.h"
@@ -18,8 +19,6 @@
 #define WHOLE_BYTES_MAX (LOOP_SCRATCH_BYTES / 4)
 /* A DEALLOCATE that is longer is not looked for. */
 #define QUERY_BYTES_MAX 256u
-/* A statement that no server ever has: closing it is answered, and does nothing. */
-#define NO_STATEMENT "sluice"
 
 static bool statements_on(const struct pg_client *client)
 {
@@ -104,7 +103,7 @@ static enum pg_statements_verdict look_at_parse(struct pg_client *client, const 
     if (named && named->statement)
         memcpy(key, named->statement->key, sizeof(key));
     else
-        statement_key_for(client, parts->rest, rest_bytes, key);
+        statement_key_for(client, (struct content){parts->rest, rest_bytes, false}, key);
     if (statement_earlier(client, key))
         return STATEMENTS_WAIT;
     /* Whether the transaction is aborted must be known: then no Parse may succeed. */
@@ -126,21 +125,25 @@ static struct named *deallocated(const struct pg_client *client, const uint8_t *
     return named && named->statement ? named : NULL;
 }
 
-static enum pg_statements_verdict look_at_query(const struct pg_client *client, const uint8_t *body,
+static enum pg_statements_verdict look_at_query(struct pg_client *client, const uint8_t *body,
                                                 size_t have, size_t length)
 {
     const struct pg_server *pg = client->server;
-    bool open_tail;
 
-    if (length > QUERY_BYTES_MAX || !pg_deallocate_begins((const char *)body, have))
-        return STATEMENTS_PASS;
+    if (length > QUERY_BYTES_MAX || !client->statements ||
+        !pg_deallocate_begins((const char *)body, have))
+        return pg_carried_comes(client, body, have) && statements_on(client)
+                   ? pg_carried_look(client, body, have, length)
+                   : STATEMENTS_PASS;
     if (have < length)
         return STATEMENTS_MORE;
-    if (!deallocated(client, body, have))
+    if (pg->pipeline.copy_in)
         return STATEMENTS_PASS;
+    if (!deallocated(client, body, have))
+        return pg_carried_comes(client, body, have) ? pg_carried_look(client, body, have, length)
+                                                    : STATEMENTS_PASS;
     if (!pg_pipeline_idle(&pg->pipeline))
-        return pg_pipeline_readies(&pg->pipeline, &open_tail) > 0 ? STATEMENTS_WAIT
-                                                                  : STATEMENTS_PASS;
+        return pg_pipeline_ready_due(&pg->pipeline) ? STATEMENTS_WAIT : STATEMENTS_PASS;
     return pg->status == 'E' ? STATEMENTS_PASS : STATEMENTS_REWRITE;
 }
 
@@ -181,7 +184,7 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     struct parts parts;
     uint8_t key[STATEMENT_KEY_BYTES];
 
-    if (type == PG_QUERY && statements)
+    if (type == PG_QUERY)
         return look_at_query(client, body, have, length);
     if (type != PG_BIND && type != PG_PARSE && type != PG_DESCRIBE && type != PG_CLOSE)
         return STATEMENTS_PASS;
@@ -199,11 +202,20 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
         return STATEMENTS_REWRITE;
     if (!statements_on(client))
         return STATEMENTS_PASS;
+    if (type == PG_PARSE && statements && statements->sql_count > 0) {
+        enum pg_statements_verdict verdict = STATEMENTS_MORE;
+
+        if (have == length || length > WHOLE_BYTES_MAX)
+            verdict = pg_carried_look_at_parse(client, parts.rest, body + have);
+        if (verdict != STATEMENTS_PASS)
+            return verdict;
+    }
     if (type == PG_PARSE && parts.name[0] == '\0' && statements)
         return look_at_unnamed(client, body + 1, have - 1, length - 1);
     if (parts.name[0] == '\0' || length > INT32_MAX - 2 * NAME_BYTES)
         return STATEMENTS_PASS;
-    if (statements && statements->deallocating) {
+    if (statements && statements->deallocating &&
+        statements->deallocating_stretch != statements->stretch) {
         if (client->server->pipeline.count > 0)
             return STATEMENTS_WAIT;
         statements->deallocating = false;
@@ -211,7 +223,7 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
     if (type == PG_PARSE)
         return look_at_parse(client, &parts, body, have, length);
     /* A name that is not the client's, even if it is a server's, means nothing. */
-    named = statements ? named_find(statements, parts.name) : NULL;
+    named = named_for_use(client, parts.name);
     if (named && named_unsettled(statements, named))
         return STATEMENTS_WAIT;
     if (!named || !named->statement)
@@ -238,8 +250,7 @@ enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t 
 
 /* --- doing --- */
 
-/* Closes what has to go before one more statement is prepared, and this one when it is in doubt. */
-static void statements_make_room(struct pg_client *client, const struct pg_statement *statement)
+void pg_statements_make_room(struct pg_client *client, const struct pg_statement *statement)
 {
     struct pg_server *pg = client->server;
     struct pg_statements *statements = client->statements;
@@ -273,9 +284,15 @@ static void statements_prepare(struct pg_client *client, struct pg_statement *st
     struct pg_statements *statements = client->statements;
     struct change *change;
 
-    statements_make_room(client, statement);
-    message_parse(client, statement->name, statement->body, statement->body_bytes);
-    pg_pipeline_sent(&pg->pipeline, named ? PG_NOTED_PARSE : PG_PARSE, !named);
+    pg_statements_make_room(client, statement);
+    if (statement->sql) {
+        message_prepare(client, statement->name, statement->body, statement->body_bytes);
+        message_close(client, NO_STATEMENT);
+        pg_pipeline_sent(&pg->pipeline, PG_CLOSE, true);
+    } else {
+        message_parse(client, statement->name, statement->body, statement->body_bytes);
+        pg_pipeline_sent(&pg->pipeline, named ? PG_NOTED_PARSE : PG_PARSE, !named);
+    }
     if (named)
         change_named(statements, change_add(statements), named, statement);
     message_describe(client, statement->name);
@@ -297,10 +314,15 @@ void pg_statements_supply(struct pg_client *client, struct pg_statement *stateme
         statements_prepare(client, statement, NULL);
 }
 
-void pg_statements_supply_bind(struct pg_client *client, const uint8_t *body, size_t have,
-                               size_t length)
+void pg_statements_supply_first(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                size_t have, size_t length)
 {
     struct parts parts;
+
+    if (type != PG_BIND) {
+        pg_carried_supply(client, type);
+        return;
+    }
 
     parts_find(PG_BIND, body, have, length, &parts);
     pg_described_supply(client, named_find(client->statements, parts.name));
@@ -330,6 +352,7 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
     struct pg_statements *statements = client->statements;
     struct named *named = named_find(statements, name);
     size_t text_bytes = strnlen((const char *)rest, rest_bytes) + 1;
+    struct content content = {rest, rest_bytes, false};
     uint8_t key[STATEMENT_KEY_BYTES];
     struct pg_statement *statement;
     uint32_t effects;
@@ -340,8 +363,8 @@ static void rewrite_parse(struct pg_client *client, const char *name, const uint
         return;
     }
     effects = pg_session_effects(client, rest, text_bytes, text_bytes);
-    statement_key_for(client, rest, rest_bytes, key);
-    statement = statement_get(&client->worker->statements, key, rest, rest_bytes);
+    statement_key_for(client, content, key);
+    statement = statement_take(client, content, key);
     if (!named)
         named = named_add(statements, name);
     state = statement_state(client, statement);
@@ -459,7 +482,11 @@ void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t
     size_t rest_bytes;
 
     if (type == PG_QUERY) {
-        rewrite_deallocate(client, deallocated(client, body, have));
+        named = deallocated(client, body, have);
+        if (named)
+            rewrite_deallocate(client, named);
+        else
+            pg_carried_rewrite(client, body, length);
         return;
     }
     parts_find(type, body, have, length, &parts);
@@ -525,6 +552,15 @@ void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_
 
 /* --- statements that do away with prepared ones --- */
 
+/* stretch: whose messages may rely on it; 0: none. */
+static void note_deallocation(struct pg_statements *statements, uint32_t stretch)
+{
+    if (!statements)
+        return;
+    statements->deallocating = true;
+    statements->deallocating_stretch = stretch;
+}
+
 void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                           size_t length)
 {
@@ -538,12 +574,13 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
         statements->stretch++;
     if (type == PG_PARSE && have > 0 && body[0] == '\0') {
         pg_unnamed_parsed(client);
-        if (pg_deallocate_begins((const char *)body + 1, have - 1))
+        if (pg_deallocate_begins((const char *)body + 1, have - 1)) {
             prepared_doubt_all(prepared);
+            note_deallocation(statements, statements ? statements->stretch : 0);
+        }
     } else if (type == PG_QUERY && have > 0 && pg_deallocate_begins((const char *)body, have)) {
         prepared_doubt_all(prepared);
-        if (statements)
-            statements->deallocating = true;
+        note_deallocation(statements, 0);
     }
 }
 

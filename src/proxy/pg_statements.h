@@ -21,7 +21,7 @@ struct pg_behind {
 enum pg_statements_verdict {
     STATEMENTS_PASS,     /* the message goes to the server as it is */
     STATEMENTS_REWRITE,  /* call pg_statements_rewrite() in its place */
-    STATEMENTS_SUPPLY,   /* call pg_statements_supply_bind(); then as WAIT */
+    STATEMENTS_SUPPLY,   /* call pg_statements_supply_first(); then as WAIT */
     STATEMENTS_COLLECT,  /* call pg_statements_collect() with all of its body, in pieces */
     STATEMENTS_MORE,     /* more of it is needed */
     STATEMENTS_TOO_LONG, /* it is more than a client may have */
@@ -39,9 +39,10 @@ enum pg_statements_verdict pg_statements_look(struct pg_client *client, uint8_t 
 void pg_statements_rewrite(struct pg_client *client, uint8_t type, const uint8_t *body, size_t have,
                            size_t length);
 
-/* Has the server tell what the statement of this Bind is there, before that is sent. */
-void pg_statements_supply_bind(struct pg_client *client, const uint8_t *body, size_t have,
-                               size_t length);
+/* Has the server prepare what this message needs, and tell what it is there, before that is sent.
+ */
+void pg_statements_supply_first(struct pg_client *client, uint8_t type, const uint8_t *body,
+                                size_t have, size_t length);
 
 /* A piece of a Parse too long to be seen at once. */
 void pg_statements_collect(struct pg_client *client, const uint8_t *piece, size_t bytes, bool last);
@@ -53,6 +54,9 @@ void pg_statements_passed(struct pg_client *client, uint8_t type, const uint8_t 
 
 /* Makes sure that the server has the statement: queues a Parse when it is not known to. */
 void pg_statements_supply(struct pg_client *client, struct pg_statement *statement);
+
+/* Closes what has to go before the statement is prepared, and itself when it may be there. */
+void pg_statements_make_room(struct pg_client *client, const struct pg_statement *statement);
 
 /* The server's last reply ended requests that are noted (pg_pipeline.noted_over). */
 void pg_statements_settle(struct pg_client *client);

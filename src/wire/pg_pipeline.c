@@ -188,6 +188,8 @@ static enum pg_verdict pipeline_error(struct pg_pipeline *pipeline)
     /* Nothing but a Sync wakes the server now, whatever was sent before this error was seen. */
     if (pipeline->count == 0)
         pipeline->skip_until_sync = pipeline->unsynced = true;
+    else if (owed_at(pipeline, 0) & OWN)
+        return PG_SWALLOW;
     return PG_PASS;
 }
 
@@ -274,9 +276,25 @@ bool pg_pipeline_unnoticed(const struct pg_pipeline *pipeline)
     return true;
 }
 
-bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline)
+bool pg_pipeline_only_ready(const struct pg_pipeline *pipeline)
 {
-    return pipeline->count == 1 && owed_at(pipeline, 0) == PG_SYNC && !pipeline->unsynced;
+    return pipeline->count == 1 && !pipeline->unsynced &&
+           (owed_at(pipeline, 0) == PG_SYNC || owed_at(pipeline, 0) == PG_QUERY);
+}
+
+static bool owed_ready(uint8_t owed)
+{
+    uint8_t type = owed & (uint8_t)~OWN;
+
+    return type == PG_QUERY || type == PG_FUNCTION_CALL || type == PG_SYNC;
+}
+
+bool pg_pipeline_ready_due(const struct pg_pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        if (owed_ready(owed_at(pipeline, i)))
+            return true;
+    return false;
 }
 
 void pg_pipeline_disown(struct pg_pipeline *pipeline)
@@ -292,10 +310,8 @@ size_t pg_pipeline_readies(const struct pg_pipeline *pipeline, bool *open_tail)
     *open_tail = pipeline->unsynced || pipeline->copy_both;
     for (uint32_t i = 0; i < pipeline->count; i++) {
         uint8_t owed = owed_at(pipeline, i);
-        uint8_t type = owed & (uint8_t)~OWN;
-        bool ends = type == PG_QUERY || type == PG_FUNCTION_CALL || type == PG_SYNC;
 
-        if (ends && !(owed & OWN))
+        if (owed_ready(owed) && !(owed & OWN))
             readies++;
     }
     return readies;

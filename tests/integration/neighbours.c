@@ -499,6 +499,45 @@ START_TEST(a_statement_is_shared_only_where_it_means_the_same)
 }
 END_TEST
 
+/* A client prepares, changes what the text means, and has it prepared anew: for itself only. */
+START_TEST(a_statement_prepared_under_later_settings_is_not_that_of_others)
+{
+#define DAYS "SELECT '01/02/2020'::date - '2020-01-01'::date"
+    static const char *const prepare[] = {NULL, "PREPARE s AS " DAYS};
+    struct client client, other;
+
+    start("max_prepared_statements = 1\n");
+    client_login(&client, &sluice, "user2", "p");
+    client_login(&other, &sluice, "user2", "p");
+    for (int i = 0; i < 2; i++) {
+        struct client *who = i ? &other : &client;
+
+        if (prepare[_i]) {
+            ck_assert_str_eq(client_query(who, prepare[_i]), "C(PREPARE) Z(I)");
+        } else {
+            client_send(who, put_sync(put_parse(put_new(), "s", DAYS)));
+            ck_assert_str_eq(client_answer(who), "1 Z(I)");
+        }
+        ck_assert_str_eq(executed(who), "2 D(1) C(SELECT 1) Z(I)");
+        if (i)
+            break;
+        client_send(who, put_sync(put_parse(put_new(), "t", "SELECT 1")));
+        ck_assert_str_eq(client_answer(who), "1 Z(I)");
+        ck_assert_ptr_nonnull(strstr(client_query(who, "SET DateStyle = 'ISO, DMY'"), "C(SET)"));
+        ck_assert_str_eq(executed(who), "2 D(31) C(SELECT 1) Z(I)");
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_str_eq(executed(&client), "2 D(31) C(SELECT 1) Z(I)");
+        ck_assert_str_eq(executed(&other), "2 D(1) C(SELECT 1) Z(I)");
+    }
+    ck_assert_ptr_nonnull(strstr(client_query(&client, "RESET DateStyle"), "C(RESET)"));
+    ck_assert_str_eq(executed(&client), "2 D(1) C(SELECT 1) Z(I)");
+    client_close(&client);
+    client_close(&other);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("neighbours");
@@ -523,5 +562,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, half_a_notification_behind_an_answer_is_not_the_next_clients);
     suite_add_loop(suite, SUITE_OURS, 20, an_unnamed_statement_is_its_clients_alone, 4);
     suite_add_loop(suite, SUITE_OURS, 20, a_statement_is_shared_only_where_it_means_the_same, 5);
+    suite_add_loop(suite, SUITE_OURS, 20,
+                   a_statement_prepared_under_later_settings_is_not_that_of_others, 2);
     return suite_finish(suite);
 }

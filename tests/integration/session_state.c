@@ -250,7 +250,7 @@ static const struct {
      "SELECT count(*) FROM mine", "DISCARD ALL"},
     {"DO 'BEGIN CREATE TEMP TABLE mine (x int); END'", "temporary tables",
      "SELECT count(*) FROM mine", "DISCARD ALL"},
-    {"PREPARE mine AS SELECT 'kept'", "PREPARE",
+    {"SELECT 1; PREPARE mine AS SELECT 'kept'", "PREPARE",
      "SELECT count(*) FROM pg_prepared_statements WHERE from_sql", "DEALLOCATE mine"},
 };
 

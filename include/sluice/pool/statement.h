@@ -20,9 +20,10 @@ struct pg_statement {
     uint8_t key[STATEMENT_KEY_BYTES]; /* of the SHA-256 of body */
     char name[STATEMENT_NAME_BYTES];  /* on servers */
     size_t holders;
+    bool sql;          /* PREPARE has made it: body is that statement's text, behind its name */
     uint64_t stale_us; /* when a server last said that the tables have changed under it */
     size_t body_bytes;
-    uint8_t body[]; /* of the Parse message, from the text on */
+    uint8_t body[]; /* of the Parse message, from the text on; or see sql */
 };
 
 struct statements {

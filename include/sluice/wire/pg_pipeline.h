@@ -55,7 +55,7 @@ void pg_pipeline_clear(struct pg_pipeline *pipeline);
  * Returns false when no reply will come, as when the server skips everything up to a Sync. */
 bool pg_pipeline_sent(struct pg_pipeline *pipeline, uint8_t type, bool own);
 
-/* Takes account of a reply. */
+/* Takes account of a reply. An error in what is to be ended by a Sync of our own is our own. */
 enum pg_verdict pg_pipeline_reply(struct pg_pipeline *pipeline, uint8_t type);
 
 /* True when the server owes nothing and waits for nothing. */
@@ -79,8 +79,11 @@ static inline bool pg_pipeline_describes(const struct pg_pipeline *pipeline)
  * settings, and Parses answered without one. */
 bool pg_pipeline_unnoticed(const struct pg_pipeline *pipeline);
 
-/* After an error: true when all that is still owed is the ReadyForQuery of one Sync. */
-bool pg_pipeline_only_sync(const struct pg_pipeline *pipeline);
+/* After an error: true when all that is still owed is the ReadyForQuery of one Sync or Query. */
+bool pg_pipeline_only_ready(const struct pg_pipeline *pipeline);
+
+/* True when a ReadyForQuery is on its way, the client's or our own. */
+bool pg_pipeline_ready_due(const struct pg_pipeline *pipeline);
 
 /* Makes the only request that is owed one of our own, so that its reply is swallowed. */
 void pg_pipeline_disown(struct pg_pipeline *pipeline);

@@ -53,6 +53,8 @@ static const struct exchange {
     {"error without Sync is not the end", ">P >B <E", false},
     {"a query behind an error is ignored as well", ">P >Q <E", false},
     {"and the Sync behind it is the end", ">P >Q <E >S <Z", true},
+    {"an error up to a Sync of our own is our own", ">Q +i +S >Q <E <Z ~E ~Z <C <Z", true},
+    {"what we prepared in front fails, and the client is told", "+P <E >S <Z", true},
     {"function call", ">F <V <Z", true},
     {"copy out", ">Q <H <d <d <c <C <Z", true},
     {"copy in by query", ">Q <G >d >d >c <C <Z", true},
