@@ -89,6 +89,7 @@ bool pool_lend_longer(struct pool *pool, const struct waiter *first)
     if (!server || !claim(pool, worker, since_us))
         return false;
     pool_lend(pool, server, worker);
+    pool_stir(pool); /* other idle ones are for those who wait here */
     return true;
 }
 
@@ -106,14 +107,13 @@ static void ask_delivered(struct mail *mail, void *receiver)
 {
     struct pool *asker = container_of(mail, struct pool, ask);
     struct pool *here = atomic_load(&asker->totals->parts[asker->asked_worker]);
-    struct server *server = NULL;
 
-    if (here && here->waiting == 0 && !here->paused && !here->pools->paused)
-        server = pool_fresh_idle(here);
-    if (server) {
-        pool_lend(here, server, asker->pools->worker);
+    /* What others see of this part may be old: servers are lent to its own clients without a word.
+     * It has to be put right, or the asker asks again and again, and nobody else. */
+    if (here && !here->paused && !here->pools->paused)
         pool_share(here);
-    }
+    else
+        atomic_store(&asker->totals->sights[asker->asked_worker].idle, 0);
     mail->deliver = ask_answered;
     mailbox_send(asker->pools->mailbox, mail);
 }

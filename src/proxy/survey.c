@@ -49,7 +49,7 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
     row->size_min = pool->settings.size_min;
     row->size_reserve = pool->settings.size_reserve;
     row->clients = pool->clients;
-    row->waiting = pool->waiting;
+    row->waiting = survey_clients_waiting(pool);
     row->waits_since_us = first ? first->since_us : 0;
     for (unsigned state = 0; state < SERVER_STATE_COUNT; state++) {
         row->servers[state] = pool->servers[state].length;

@@ -70,6 +70,20 @@ static void survey_forms(struct survey_part *part, const struct pool *pool)
     }
 }
 
+size_t survey_clients_waiting(const struct pool *pool)
+{
+    size_t clients = pool->waiting;
+
+    if (!lookups_of(pool))
+        return clients;
+    LIST_EACH_SAFE (&pool->lookups->by_use, node, next) {
+        const struct pg_lookup *lookup = container_of(node, struct pg_lookup, node);
+
+        clients += lookup->keys.length - list_node_linked(&lookup->waiter.node);
+    }
+    return clients;
+}
+
 void survey_lookups(struct survey_part *part, const struct pools *pools)
 {
     struct pool *pool, *following;

@@ -19,4 +19,7 @@ void survey_redis(struct survey_part *part, struct worker *worker);
 /* survey_lookups.c */
 void survey_lookups(struct survey_part *part, const struct pools *pools);
 
+/* How many clients wait in the pool: of a lookup that waits for a server, each key's. */
+size_t survey_clients_waiting(const struct pool *pool);
+
 #endif

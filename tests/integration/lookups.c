@@ -251,51 +251,6 @@ START_TEST(a_listed_statement_that_is_no_lookup_is_refused_at_start)
 }
 END_TEST
 
-/* --- read your writes --- */
-
-enum { PAIRS = 16, ROUNDS = 6250 };
-
-START_TEST(what_was_acknowledged_is_seen)
-{
-    static const char sql[] = "SELECT n FROM counts WHERE id = $1";
-    struct client writers[PAIRS], readers[PAIRS];
-    int seen = 0;
-
-    simple = _i;
-    start("");
-    postgres_value(sluice.postgres,
-                   "CREATE TABLE counts (id int PRIMARY KEY, n int) WITH (fillfactor = 10);"
-                   "INSERT INTO counts SELECT i, 0 FROM generate_series(1, %d) i;"
-                   "GRANT ALL ON counts TO PUBLIC",
-                   PAIRS);
-    sluice_rewrite(&sluice,
-                   .databases = "p = {server} pool_size=3 user=bench password=bench "
-                                "batch_lookups=auto\nq = {server}\n",
-                   .settings = "pool_mode = transaction\nworkers = 1\n");
-    ck_assert(sluice_reload(&sluice));
-    for (int i = 0; i < PAIRS; i++) {
-        client_login(&writers[i], &sluice, "user1", "p");
-        client_login(&readers[i], &sluice, "user1", "p");
-    }
-    for (int round = 1; round <= ROUNDS; round++) {
-        for (int i = 0; i < PAIRS; i++)
-            client_send(
-                &writers[i],
-                put_query(put_new(), text("UPDATE counts SET n = %d WHERE id = %d", round, i + 1)));
-        for (int i = 0; i < PAIRS; i++) {
-            ck_assert_str_eq(client_answer(&writers[i]), "C(UPDATE 1) Z(I)");
-            client_send(&readers[i], lookup(sql, text("%d", i + 1)));
-        }
-        for (int i = 0; i < PAIRS; i++, seen++)
-            ck_assert_str_eq(client_answer(&readers[i]),
-                             as_told(text("1 2 T(n) D(%d) C(SELECT 1) Z(I)", round)));
-    }
-    ck_assert_int_eq(seen, 100000);
-    ck_assert_int_gt(batches(), 0);
-    sluice_stop(&sluice);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("lookups");
@@ -311,6 +266,5 @@ int main(void)
     suite_add_loop(suite, SUITE_OURS, 20, a_statement_deallocated_unseen_is_prepared_again, 2);
     suite_add_loop(suite, SUITE_OURS, 20, listed_lookups_are_batched_and_no_others, 2);
     suite_add(suite, SUITE_OURS, 20, a_listed_statement_that_is_no_lookup_is_refused_at_start);
-    suite_add_loop(suite, SUITE_OURS, 240, what_was_acknowledged_is_seen, 2);
     return suite_finish(suite);
 }

@@ -1,5 +1,6 @@
 /* lookups_crowd: what the tests of lookups share: one server behind database p, a client that can
- * hold it, and a crowd that asks lookups meanwhile. */
+ * hold it, and a crowd that asks lookups meanwhile. With several workers, four servers for each of
+ * them, and as many clients to hold them. */
 #ifndef TESTS_LOOKUPS_CROWD_H
 #define TESTS_LOOKUPS_CROWD_H
 
@@ -7,11 +8,12 @@
 #include <string.h>
 
 #include "harness/client.h"
+#include "harness/console.h"
 #include "harness/postgres.h"
 #include "harness/sluice.h"
 #include "harness/suite.h"
 
-enum { CROWD = 8 };
+enum { CROWD = 8, WORKERS = 4 };
 
 #define LOOKUP "SELECT id, name FROM things WHERE id = $1"
 
@@ -20,6 +22,16 @@ static struct client ping, holder, crowd[CROWD];
 
 /* Lookups are asked by Queries with literals; else by unnamed statements with parameters. */
 static bool simple;
+
+static int workers = 1;
+
+/* Those behind p. */
+static inline int servers(void)
+{
+    return workers == 1 ? 1 : 4 * workers;
+}
+
+static struct client more_holders[4 * WORKERS];
 
 static inline void things_create(void)
 {
@@ -33,6 +45,8 @@ static inline void logins(void)
 {
     client_login(&ping, &sluice, "user4", "q");
     client_login(&holder, &sluice, "user1", "p");
+    for (int i = 1; i < servers(); i++)
+        client_login(&more_holders[i], &sluice, "user1", "p");
     for (int i = 0; i < CROWD; i++)
         client_login(&crowd[i], &sluice, "user1", "p");
 }
@@ -42,10 +56,13 @@ static inline void start(const char *settings)
 {
     things_create();
     sluice_start(&sluice,
-                 .databases = "p = {server} pool_size=1 user=bench password=bench "
-                              "batch_lookups=auto\n"
-                              "q = {server} user=bench password=bench\n",
-                 .settings = text("pool_mode = transaction\nworkers = 1\n%s", settings));
+                 .databases = text("p = {server} pool_size=%d user=bench password=bench "
+                                   "batch_lookups=auto\n"
+                                   "q = {server} user=bench password=bench\n",
+                                   servers()),
+                 .settings = text("pool_mode = transaction\nadmin_users = user1\n"
+                                  "workers = %d\n%s",
+                                  workers, settings));
     logins();
 }
 
@@ -58,12 +75,23 @@ static inline void settle(void)
 
 static inline void hold(void)
 {
-    ck_assert_str_eq(client_query(&holder, "BEGIN"), "C(BEGIN) Z(T)");
+    for (int i = 0; i < servers(); i++)
+        ck_assert_str_eq(client_query(i ? &more_holders[i] : &holder, "BEGIN"), "C(BEGIN) Z(T)");
 }
 
 static inline void release(void)
 {
-    ck_assert_str_eq(client_query(&holder, "COMMIT"), "C(COMMIT) Z(I)");
+    for (int i = 0; i < servers(); i++)
+        ck_assert_str_eq(client_query(i ? &more_holders[i] : &holder, "COMMIT"), "C(COMMIT) Z(I)");
+}
+
+/* All servers are held: when this returns, so many clients wait for one. */
+static inline void settle_waiting(int clients)
+{
+    if (workers == 1)
+        settle();
+    else
+        await(console_sum(&sluice, "SHOW POOLS", "cl_waiting") == clients, 20);
 }
 
 /* The statement with the key as a literal in the place of $1. */
@@ -150,7 +178,6 @@ static inline int batches(void)
         client_query(&holder, "SELECT coalesce(sum(generic_plans + custom_plans), 0) AS n "
                               "FROM pg_prepared_statements WHERE statement LIKE '%_sluice_ord%'");
 
-    ck_assert_ptr_nonnull(strstr(answer, "D("));
     return atoi(strstr(answer, "D(") + 2);
 }
 
@@ -164,8 +191,7 @@ static inline const char *thing(int id)
     return text("1 2 T(id,name) D(%d,thing %d) C(SELECT 1) Z(I)", id, id);
 }
 
-/* Each of the crowd gets the thing that ask_each() asked for, beginning with the `from`-th. */
-static inline void answers_each(int first, int from)
+static inline void answers_each(int first, int from) /* of ask_each() */
 {
     for (int i = from; i < CROWD; i++)
         answers(i, thing(first + i));

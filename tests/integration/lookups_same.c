@@ -283,7 +283,7 @@ static void compare(PGconn *connection, const struct trial *trial)
     hold();
     for (int i = 0; i < CROWD; i++)
         client_send(&crowd[i], request(connection, trial, &trial->keys[i]));
-    settle();
+    settle_waiting(CROWD);
     release();
     for (int i = 0; i < CROWD; i++) {
         answer_read(&together, &crowd[i], trial->simple);
@@ -361,8 +361,13 @@ static void try_statements(PGconn *connection, struct trial *trial)
     }
 }
 
+static int batches_all(void)
+{
+    return (int)console_sum(&sluice, "SHOW LOOKUPS", "batches");
+}
+
 /* The part-th sixth of all types. */
-static void try_types(int part, bool simple)
+static void try_types(int part, bool plain)
 {
     static struct trial trial;
     PGconn *connection;
@@ -372,15 +377,15 @@ static void try_types(int part, bool simple)
     client_login(&single, &sluice, "user1", "q");
     connection = connect_postgres();
     for (size_t type = (size_t)part; type < samples_count; type += 6) {
-        trial = (struct trial){.sample = &samples[type], .simple = simple};
+        trial = (struct trial){.sample = &samples[type], .simple = plain};
         create_table(connection, trial.sample);
         try_statements(connection, &trial);
     }
     printf("%u statements, %u keys, %u errors, %u of them of no row, %d batches\n",
-           totals.statements, totals.keys, totals.errors, totals.unneeded, batches());
+           totals.statements, totals.keys, totals.errors, totals.unneeded, batches_all());
     ck_assert_uint_gt(totals.keys, 1000);
     ck_assert_uint_le(totals.unneeded, totals.keys / 50);
-    ck_assert_int_gt(batches(), 20);
+    ck_assert_int_gt(batches_all(), 20);
     PQfinish(connection);
     sluice_stop(&sluice);
 }
@@ -397,11 +402,19 @@ START_TEST(a_batch_of_queries_answers_as_each_client_alone)
 }
 END_TEST
 
+START_TEST(several_workers_answer_as_each_client_alone)
+{
+    workers = 2;
+    try_types(3 * _i + 1, _i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lookups_same");
 
     suite_add_loop(suite, SUITE_OURS, 60, a_batch_answers_as_each_client_alone, 6);
     suite_add_loop(suite, SUITE_OURS, 60, a_batch_of_queries_answers_as_each_client_alone, 6);
+    suite_add_loop(suite, SUITE_OURS, 60, several_workers_answer_as_each_client_alone, 2);
     return suite_finish(suite);
 }

@@ -13,7 +13,7 @@ static const char *seen(const char *statement, const char *column)
 
 START_TEST(the_console_tells_what_batching_saved)
 {
-    start("admin_users = user1\n");
+    start("");
     introduce(LOOKUP);
     ask_each(LOOKUP, 1);
     answers_each(1, 0);
@@ -48,7 +48,7 @@ START_TEST(the_console_tells_what_was_asked_again_and_why)
                               "FROM things WHERE id = $1";
     static const char all[] = "SELECT * FROM things WHERE id = $1";
 
-    start("admin_users = user1\n");
+    start("");
     introduce(sql);
     ask_each(sql, 2);
     for (int i = 0; i < CROWD; i++)
@@ -83,7 +83,7 @@ START_TEST(the_console_tells_what_is_refused_and_why)
     static const char clock[] = "SELECT now() AS n FROM things WHERE id = $1";
     static const char query[] = "SELECT name || 'secret' AS s FROM things LIMIT 1";
 
-    start("admin_users = user1\n");
+    start("");
     introduce(clock);
     for (int i = 0; i < 2; i++)
         client_query(&holder, query);
@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(batched_ones_are_among_the_statements_and_in_the_slow_log)
 {
-    start("admin_users = user1\nstatements = 1\nlog_min_duration_statement = 0\n"
+    start("statements = 1\nlog_min_duration_statement = 0\n"
           "log_slow_rate = 100000\nlog_slow_parameters = 1\n");
     introduce(LOOKUP);
     client_query(&holder, QUERY "1");

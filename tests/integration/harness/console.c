@@ -1,5 +1,6 @@
 #include "harness/console.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/suite.h"
@@ -58,6 +59,21 @@ char *console_told(const struct sluice *sluice, const char *sql, const char *sta
     PQclear(result);
     PQfinish(console);
     return found;
+}
+
+long console_sum(const struct sluice *sluice, const char *sql, const char *column)
+{
+    PGconn *console = sluice_connect(sluice, "user=user1 dbname=pgbouncer");
+    PGresult *result = console_show(console, sql);
+    int place = PQfnumber(result, column);
+    long sum = 0;
+
+    ck_assert_msg(place >= 0, "%s has no column %s", sql, column);
+    for (int row = 0; row < PQntuples(result); row++)
+        sum += atol(PQgetvalue(result, row, place));
+    PQclear(result);
+    PQfinish(console);
+    return sum;
 }
 
 int console_rows(PGconn *console, const char *sql)

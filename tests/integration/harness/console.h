@@ -18,10 +18,12 @@ void console_end(PGconn *console, struct sluice *sluice);
 /* The value in the column of the row whose first column is `key`; fails the test without one. */
 char *console_cell(PGconn *console, const char *sql, const char *key, const char *column);
 
-/* The same of a statement's row in SHOW LOOKUPS or SHOW STATEMENTS, asked by a connection of user1's
- * that ends with it. */
+/* The same of a statement's row in SHOW LOOKUPS or SHOW STATEMENTS, by a connection of its own. */
 char *console_told(const struct sluice *sluice, const char *sql, const char *statement,
                    const char *column);
+
+/* The sum of a column, by a connection of its own. */
+long console_sum(const struct sluice *sluice, const char *sql, const char *column);
 
 /* How many rows it has. */
 int console_rows(PGconn *console, const char *sql);
