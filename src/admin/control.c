@@ -26,26 +26,25 @@ static bool control_database(const struct console *console, const char *name, co
     return true;
 }
 
-static struct usage *database_usage(const struct console *console, const char *name)
+static struct registry *registry_of(const struct console *console)
 {
-    return registry_database(&console->admin->host.process->registry, name);
+    return &console->admin->host.process->registry;
 }
 
-/* Nothing may be open any more; name "" means all but what Redis clients keep for as long as they
- * like, as subscribers do. The registry counts servers that are on their way between workers too.
- */
+static bool database_paused(const struct console *console, const char *name)
+{
+    struct usage *usage = registry_database(registry_of(console), name);
+    bool paused = atomic_load(&usage->paused);
+
+    registry_usage_drop(registry_of(console), usage);
+    return paused;
+}
+
+/* Nothing may be open any more; name "" means all. The registry counts servers that are on their
+ * way between workers too. */
 static bool servers_gone(const struct console *console, const char *name)
 {
-    struct registry *registry = &console->admin->host.process->registry;
-    bool gone = true;
-
-    pthread_mutex_lock(&registry->mutex);
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        if (name[0] ? strcmp(totals->database, name) == 0
-                    : !(totals->variant & VARIANT_REDIS && totals->variant & VARIANT_REDIS_APART))
-            gone &= atomic_load(&totals->servers) == 0;
-    pthread_mutex_unlock(&registry->mutex);
-    return gone;
+    return registry_servers(registry_of(console), name) == 0;
 }
 
 /* PAUSE is over when it has come true, or when somebody has resumed meanwhile. */
@@ -53,8 +52,7 @@ static enum outcome look_paused(struct console *console, const struct survey *su
                                 struct pool_failure *failure)
 {
     const char *database = console->statement.argument;
-    bool paused = database[0] ? atomic_load(&database_usage(console, database)->paused)
-                              : console->admin->paused;
+    bool paused = database[0] ? database_paused(console, database) : console->admin->paused;
 
     return !paused || servers_gone(console, database) ? OUTCOME_DONE : OUTCOME_WAITS;
 }
@@ -116,7 +114,7 @@ static enum outcome run_resume(struct console *console, const struct statement *
     }
     if (!control_database(console, name, "resume", failure))
         return OUTCOME_FAILED;
-    if (!atomic_load(&database_usage(console, name)->paused)) {
+    if (!database_paused(console, name)) {
         pool_failure_set(failure, "55000", "database %s is not paused", name);
         return OUTCOME_FAILED;
     }

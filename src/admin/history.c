@@ -99,21 +99,20 @@ static void step_pool(void *context, const struct pool_row *row)
     *figure_now(history, pool, FIGURE_servers_max) = (uint32_t)row->size;
 }
 
-static void step_redis_pool(void *context, const struct redis_pool_row *row)
+static void step_redis_line(void *context, const struct redis_line_row *row)
 {
     struct history *history = context;
-    struct history_pool *pool = history_pool(history, true, row->pool->database, "");
+    struct history_pool *pool = history_pool(history, true, row->line, "");
 
     if (!pool)
         return;
     pool->seen_step = history->step;
-    *figure_now(history, pool, FIGURE_clients_active) += (uint32_t)(row->clients);
-    *figure_now(history, pool, FIGURE_clients_waiting) += (uint32_t)row->waiting;
-    *figure_now(history, pool, FIGURE_servers_active) +=
+    *figure_now(history, pool, FIGURE_clients_active) = (uint32_t)(row->clients - row->waiting);
+    *figure_now(history, pool, FIGURE_clients_waiting) = (uint32_t)row->waiting;
+    *figure_now(history, pool, FIGURE_servers_active) =
         (uint32_t)(row->shared + row->leased + row->tested + row->login);
-    *figure_now(history, pool, FIGURE_servers_idle) += (uint32_t)row->idle;
-    if (!row->pool->apart)
-        *figure_now(history, pool, FIGURE_servers_max) = (uint32_t)row->pool->size;
+    *figure_now(history, pool, FIGURE_servers_idle) = (uint32_t)row->idle;
+    *figure_now(history, pool, FIGURE_servers_max) = (uint32_t)(row->size + row->size_apart);
 }
 
 /* --- what they have counted --- */
@@ -202,7 +201,7 @@ static void history_surveyed(struct survey *survey)
             *figure_now(history, pool, (enum figure)i) = 0;
     }
     pool_rows_each(&source, step_pool, history);
-    redis_pool_rows_each(&source, step_redis_pool, history);
+    redis_lines_each(&source, step_redis_line, history);
     step_counted(history);
     HASH_ITER(hh, history->pools, pool, following)
     {

@@ -123,7 +123,7 @@ static int write_ready(FILE *page, const struct show_source *source)
 static const struct page_row pages[] = {
     {"/", "text/html; charset=utf-8", 0, write_dashboard, NULL},
     {"/history.json", "application/json",
-     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_LOOKUPS, write_history, NULL},
+     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_BATCH_MAX, write_history, NULL},
     {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics, NULL},
     {"/stats.json", "application/json", SURVEY_POOLS, write_json, NULL},
     {"/healthz", "text/plain; charset=utf-8", 0, write_health, NULL},

@@ -43,8 +43,10 @@ void latencies_each(const struct admin *admin, enum latency latency,
         };
 
         memset(values, 0, sizeof(*values));
-        for (; i < count && totals_compare(&first, &pools[i]) == 0; i++)
+        for (; i < count && totals_compare(&first, &pools[i]) == 0; i++) {
             registry_latency(registry, pools[i], latency, values);
+            row.labelled |= pools[i]->labelled || row.redis;
+        }
         each(context, &row);
     }
     free(values);
@@ -55,7 +57,7 @@ void latencies_lookups(const struct admin *admin,
                        void (*each)(void *context, const struct latency_row *row), void *context)
 {
     struct histogram_values *values = memory_new(sizeof(*values));
-    struct latency_row row = {.name = "dns", .values = values};
+    struct latency_row row = {.name = "dns", .labelled = true, .values = values};
 
     histogram_collect(resolver_lookups(admin->host.process->resolver), values);
     each(context, &row);

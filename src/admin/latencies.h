@@ -10,6 +10,7 @@
 struct latency_row {
     const char *database, *user;
     bool redis;
+    bool labelled; /* in metrics; registry.h */
     const char *name;
     const struct histogram_values *values;
 };

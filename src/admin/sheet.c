@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "sluice/base/ensure.h"
+#include "sluice/base/utf8.h"
 #include "sluice/wire/pg.h"
 
 #define DESCRIPTION_BYTES (SHEET_COLUMNS_MAX * 96)
 #define ROW_BYTES 16384
-#define TEXT_BYTES_MAX 4096
 #define NUMERIC_DIGITS_MAX 5 /* of 4 decimal ones each: an int64_t */
 
 static struct cell *sheet_cell(struct sheet *sheet, const char *name, enum cell_type type)
@@ -126,23 +126,21 @@ void sheet_write_row(const struct sheet *sheet, struct stream *stream, const uin
     pg_write_u16(&writer, (uint16_t)sheet->count);
     for (unsigned i = 0; i < sheet->count; i++) {
         const struct cell *cell = &sheet->cells[i];
-        char number[32];
-        const char *text = cell->text;
+        char text[SHEET_TEXT_BYTES];
         size_t length;
 
-        if (cell->type != CELL_TEXT && cell->number != CELL_NULL) {
-            if (formats && formats[i]) {
-                write_binary(&writer, cell);
-                continue;
-            }
-            snprintf(number, sizeof(number), "%" PRId64, cell->number);
-            text = number;
-        }
-        if (!text) {
+        if (cell->type == CELL_TEXT ? !cell->text : cell->number == CELL_NULL) {
             pg_write_u32(&writer, (uint32_t)-1);
             continue;
         }
-        length = strnlen(text, TEXT_BYTES_MAX);
+        if (cell->type != CELL_TEXT && formats && formats[i]) {
+            write_binary(&writer, cell);
+            continue;
+        }
+        if (cell->type == CELL_TEXT)
+            length = utf8_show(cell->text, text, sizeof(text));
+        else
+            length = (size_t)snprintf(text, sizeof(text), "%" PRId64, cell->number);
         pg_write_u32(&writer, (uint32_t)length);
         pg_write_bytes(&writer, text, length);
     }

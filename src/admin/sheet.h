@@ -12,6 +12,8 @@
 #include "sluice/net/stream.h"
 
 #define SHEET_COLUMNS_MAX 40
+/* A text is no longer, with a zero byte. */
+#define SHEET_TEXT_BYTES 4096
 
 /* Their numbers are those of PostgreSQL's catalog pg_type. */
 enum cell_type {
@@ -39,7 +41,8 @@ struct sheet {
     void *owner;
 };
 
-/* One column each of the row that is being made. Texts live until the row is finished. */
+/* One column each of the row that is being made. Texts live until the row is finished; bytes in
+ * them that are no UTF-8 are told by their numbers, as \xff. */
 void sheet_text(struct sheet *sheet, const char *name, const char *text);
 void sheet_int4(struct sheet *sheet, const char *name, int64_t number);
 void sheet_int8(struct sheet *sheet, const char *name, int64_t number);

@@ -42,6 +42,7 @@ static inline void show_row(struct sheet *sheet,
 /* A pool over all its workers, as SHOW POOLS has it. */
 struct pool_row {
     const char *database, *user;
+    bool labelled; /* in metrics; registry.h */
     enum pool_mode mode;
     const char *load_balance_hosts;
     int64_t clients, waiting;
@@ -65,16 +66,16 @@ void redis_pool_rows_each(const struct show_source *source,
                           void (*each)(void *context, const struct redis_pool_row *row),
                           void *context);
 
-/* A lookup over all workers. */
-struct lookup_row {
-    const struct survey_lookup *first; /* one worker's: names and text */
-    const char *refusal;               /* why no worker batches it; NULL: one does */
-    uint64_t batches, keys, alone, errors, cuts, changes, again;
-    struct histogram_values *sizes, *waits;
+/* A line of [redis]: all its pools together. */
+struct redis_line_row {
+    const char *line;
+    int64_t clients, waiting, shared, leased, idle, tested, login;
+    int64_t size, size_apart; /* pool_size, blocking_pool_size */
+    uint64_t maxwait_us;
 };
 
-void lookup_rows_each(const struct survey *survey,
-                      void (*each)(void *context, const struct lookup_row *row), void *context);
+void redis_lines_each(const struct show_source *source,
+                      void (*each)(void *context, const struct redis_line_row *row), void *context);
 
 const char *pool_mode_name(enum pool_mode mode);
 

@@ -56,7 +56,8 @@ static void database_row(struct sheet *sheet, const struct show_source *source, 
                          const struct conf_database *line)
 {
     const struct conf *conf = admin_conf(source->admin);
-    struct usage *usage = registry_database(&source->admin->host.process->registry, name);
+    struct registry *registry = &source->admin->host.process->registry;
+    struct usage *usage = registry_database(registry, name);
     char hosts[HOSTS_BYTES];
     struct database_row row = {
         .name = name,
@@ -80,6 +81,7 @@ static void database_row(struct sheet *sheet, const struct show_source *source, 
         .disabled = atomic_load(&usage->disabled),
     };
 
+    registry_usage_drop(registry, usage);
     show_row(sheet, databases_columns, &row);
 }
 
@@ -93,7 +95,8 @@ static void auto_row(void *context, const struct stats_row *stats)
     const struct conf_database *line =
         conf_find_database(admin_conf(both->source->admin), stats->database);
 
-    if (line && strcmp(line->name, "*") == 0 && strcmp(stats->database, "pgbouncer") != 0)
+    if (line && strcmp(line->name, "*") == 0 && strcmp(stats->database, "pgbouncer") != 0 &&
+        strcmp(stats->database, STATS_OTHERS) != 0)
         database_row(both->sheet, both->source, stats->database, line);
 }
 
@@ -147,7 +150,8 @@ static void users_rows(struct sheet *sheet, const struct show_source *source)
 
     for (size_t i = 0; i < conf->user_count; i++) {
         const struct conf_user *user = conf->users[i];
-        struct usage *usage = registry_user(&source->admin->host.process->registry, user->name);
+        struct registry *registry = &source->admin->host.process->registry;
+        struct usage *usage = registry_user(registry, user->name);
         struct user_row row = {
             .name = user->name,
             .size = user->pool_size,
@@ -161,6 +165,7 @@ static void users_rows(struct sheet *sheet, const struct show_source *source)
             .clients = atomic_load(&usage->clients.used),
         };
 
+        registry_usage_drop(registry, usage);
         show_row(sheet, users_columns, &row);
     }
 }

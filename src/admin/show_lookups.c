@@ -3,8 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gather.h"
 #include "show.h"
 #include "sluice/base/memory.h"
+
+/* A lookup over all workers. */
+struct lookup_row {
+    const struct survey_lookup *first; /* one worker's: names and text */
+    const char *refusal;               /* why no worker batches it; NULL: one does */
+    uint64_t batches, keys, alone, errors, cuts, changes, again;
+    struct histogram_values *sizes, *waits;
+};
 
 static void lookups_columns(struct sheet *sheet, const void *of)
 {
@@ -39,8 +48,7 @@ static void lookups_columns(struct sheet *sheet, const void *of)
 
 static int lookup_compare(const void *a, const void *b)
 {
-    const struct survey_lookup *one = *(const struct survey_lookup *const *)a;
-    const struct survey_lookup *other = *(const struct survey_lookup *const *)b;
+    const struct survey_lookup *one = a, *other = b;
     int order = strcmp(one->database, other->database);
 
     order = order ? order : strcmp(one->user, other->user);
@@ -62,44 +70,24 @@ static void lookup_add(struct lookup_row *row, const struct survey_lookup *part)
         row->refusal = NULL;
 }
 
-void lookup_rows_each(const struct survey *survey,
-                      void (*each)(void *context, const struct lookup_row *row), void *context)
+static void lookup_group(void *sheet, const void *const *items, size_t count)
 {
-    const struct survey_lookup **sorted;
+    const struct survey_lookup *first = items[0];
     struct histogram_values *values = memory_new(2 * sizeof(*values));
-    size_t count = 0;
+    struct lookup_row row = {
+        .first = first, .refusal = first->refusal, .sizes = &values[0], .waits = &values[1]};
 
-    for (unsigned i = 0; i < survey->part_count; i++)
-        count += survey->parts[i].lookup_count;
-    sorted = memory_new((count + 1) * sizeof(*sorted));
-    count = 0;
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].lookup_count; j++)
-            sorted[count++] = &survey->parts[i].lookups[j];
-    qsort(sorted, count, sizeof(*sorted), lookup_compare);
-    for (size_t i = 0; i < count;) {
-        struct lookup_row row = {.first = sorted[i],
-                                 .refusal = sorted[i]->refusal,
-                                 .sizes = &values[0],
-                                 .waits = &values[1]};
-
-        memset(values, 0, 2 * sizeof(*values));
-        for (; i < count && lookup_compare(&row.first, &sorted[i]) == 0; i++)
-            lookup_add(&row, sorted[i]);
-        each(context, &row);
-    }
-    free(sorted);
+    for (size_t i = 0; i < count; i++)
+        lookup_add(&row, items[i]);
+    show_row(sheet, lookups_columns, &row);
     free(values);
-}
-
-static void lookups_row(void *sheet, const struct lookup_row *row)
-{
-    show_row(sheet, lookups_columns, row);
 }
 
 static void lookups_rows(struct sheet *sheet, const struct show_source *source)
 {
-    lookup_rows_each(source->survey, lookups_row, sheet);
+    static const struct gather lookups = GATHER(lookups, lookup_count, lookup_compare);
+
+    gather_each(source->survey, &lookups, lookup_group, sheet);
 }
 
 const struct show show_lookups = {"lookups", SURVEY_LOOKUPS, false, lookups_columns, lookups_rows};

@@ -1,10 +1,9 @@
 /* SHOW POOLS: each pool as a whole, over all its workers. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
+#include "gather.h"
 #include "show.h"
-#include "sluice/base/memory.h"
 #include "state.h"
 
 const char *pool_mode_name(enum pool_mode mode)
@@ -44,8 +43,7 @@ static void pools_columns(struct sheet *sheet, const void *of)
 
 static int pool_compare(const void *a, const void *b)
 {
-    const struct survey_pool *one = *(const struct survey_pool *const *)a;
-    const struct survey_pool *other = *(const struct survey_pool *const *)b;
+    const struct survey_pool *one = a, *other = b;
     int order = strcmp(one->database, other->database);
 
     return order ? order : strcmp(one->user, other->user);
@@ -56,6 +54,7 @@ static void pool_row_add(struct pool_row *row, const struct survey_pool *part, u
     uint64_t wait_us =
         part->waits_since_us && now_us > part->waits_since_us ? now_us - part->waits_since_us : 0;
 
+    row->labelled |= part->labelled;
     row->clients += (int64_t)part->clients;
     row->waiting += (int64_t)part->waiting;
     row->active += (int64_t)(part->servers[SERVER_LEASED] + part->servers[SERVER_SHARED]);
@@ -92,6 +91,7 @@ static void console_row(const struct show_source *source,
     struct pool_row row = {
         .database = "pgbouncer",
         .user = "pgbouncer",
+        .labelled = true,
         .mode = POOL_MODE_STATEMENT,
         .clients = (int64_t)source->admin->consoles.length,
     };
@@ -99,30 +99,30 @@ static void console_row(const struct show_source *source,
     each(context, &row);
 }
 
+/* Where the rows of pools go. */
+struct pool_rows {
+    const struct show_source *source;
+    void (*each)(void *context, const struct pool_row *row);
+    void *context;
+};
+
+static void pool_group(void *context, const void *const *items, size_t count)
+{
+    const struct pool_rows *rows = context;
+    struct pool_row row = pool_row_new(admin_conf(rows->source->admin), items[0]);
+
+    for (size_t i = 0; i < count; i++)
+        pool_row_add(&row, items[i], rows->source->survey->now_us);
+    rows->each(rows->context, &row);
+}
+
 void pool_rows_each(const struct show_source *source,
                     void (*each)(void *context, const struct pool_row *row), void *context)
 {
-    const struct survey *survey = source->survey;
-    const struct survey_pool **sorted;
-    size_t count = 0;
+    static const struct gather pools = GATHER(pools, pool_count, pool_compare);
+    struct pool_rows rows = {source, each, context};
 
-    for (unsigned i = 0; i < survey->part_count; i++)
-        count += survey->parts[i].pool_count;
-    sorted = memory_new((count + 1) * sizeof(*sorted));
-    count = 0;
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].pool_count; j++)
-            sorted[count++] = &survey->parts[i].pools[j];
-    qsort(sorted, count, sizeof(*sorted), pool_compare);
-    for (size_t i = 0; i < count;) {
-        struct pool_row row = pool_row_new(admin_conf(source->admin), sorted[i]);
-        size_t first = i;
-
-        while (i < count && pool_compare(&sorted[first], &sorted[i]) == 0)
-            pool_row_add(&row, sorted[i++], survey->now_us);
-        each(context, &row);
-    }
-    free(sorted);
+    gather_each(source->survey, &pools, pool_group, &rows);
     console_row(source, each, context);
 }
 

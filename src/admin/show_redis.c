@@ -1,20 +1,18 @@
 /* SHOW REDIS_POOLS, REDIS_CLIENTS, REDIS_SERVERS, REDIS_STATS: the lines of [redis]. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "gather.h"
 #include "show.h"
-#include "sluice/base/memory.h"
 #include "state.h"
 
 /* --- REDIS_POOLS --- */
 
 static int pool_compare(const void *a, const void *b)
 {
-    const struct survey_pool *one = *(const struct survey_pool *const *)a;
-    const struct survey_pool *other = *(const struct survey_pool *const *)b;
+    const struct survey_pool *one = a, *other = b;
     int order = strcmp(one->database, other->database);
 
     order = order ? order : strcmp(one->user, other->user);
@@ -41,31 +39,77 @@ static void redis_row_add(struct redis_pool_row *row, const struct survey_pool *
         row->maxwait_us = wait_us;
 }
 
+/* Where the rows of pools go. */
+struct redis_rows {
+    const struct show_source *source;
+    void (*each)(void *context, const struct redis_pool_row *row);
+    void *context;
+};
+
+static void redis_group(void *context, const void *const *items, size_t count)
+{
+    const struct redis_rows *rows = context;
+    struct redis_pool_row row = {.pool = items[0]};
+
+    for (size_t i = 0; i < count; i++)
+        redis_row_add(&row, items[i], rows->source->survey->now_us);
+    rows->each(rows->context, &row);
+}
+
 void redis_pool_rows_each(const struct show_source *source,
                           void (*each)(void *context, const struct redis_pool_row *row),
                           void *context)
 {
-    const struct survey *survey = source->survey;
-    const struct survey_pool **sorted;
-    size_t count = 0;
+    static const struct gather pools = GATHER(redis_pools, redis_pool_count, pool_compare);
+    struct redis_rows rows = {source, each, context};
 
-    for (unsigned i = 0; i < survey->part_count; i++)
-        count += survey->parts[i].redis_pool_count;
-    sorted = memory_new((count + 1) * sizeof(*sorted));
-    count = 0;
-    for (unsigned i = 0; i < survey->part_count; i++)
-        for (size_t j = 0; j < survey->parts[i].redis_pool_count; j++)
-            sorted[count++] = &survey->parts[i].redis_pools[j];
-    qsort(sorted, count, sizeof(*sorted), pool_compare);
-    for (size_t i = 0; i < count;) {
-        struct redis_pool_row row = {.pool = sorted[i]};
-        size_t first = i;
+    gather_each(source->survey, &pools, redis_group, &rows);
+}
 
-        while (i < count && pool_compare(&sorted[first], &sorted[i]) == 0)
-            redis_row_add(&row, sorted[i++], survey->now_us);
-        each(context, &row);
-    }
-    free(sorted);
+/* Rows of pools, which come line by line, become rows of lines. */
+struct redis_lines {
+    struct redis_line_row row;
+    void (*each)(void *context, const struct redis_line_row *row);
+    void *context;
+};
+
+static void line_end(struct redis_lines *lines)
+{
+    if (lines->row.line)
+        lines->each(lines->context, &lines->row);
+    lines->row = (struct redis_line_row){0};
+}
+
+static void line_add(void *context, const struct redis_pool_row *pool)
+{
+    struct redis_lines *lines = context;
+    struct redis_line_row *row = &lines->row;
+
+    if (row->line && strcmp(row->line, pool->pool->database) != 0)
+        line_end(lines);
+    row->line = pool->pool->database;
+    row->clients += pool->clients;
+    row->waiting += pool->waiting;
+    row->shared += pool->shared;
+    row->leased += pool->leased;
+    row->idle += pool->idle;
+    row->tested += pool->tested;
+    row->login += pool->login;
+    if (pool->pool->apart)
+        row->size_apart = pool->pool->size;
+    else
+        row->size = pool->pool->size;
+    if (pool->maxwait_us > row->maxwait_us)
+        row->maxwait_us = pool->maxwait_us;
+}
+
+void redis_lines_each(const struct show_source *source,
+                      void (*each)(void *context, const struct redis_line_row *row), void *context)
+{
+    struct redis_lines lines = {.each = each, .context = context};
+
+    redis_pool_rows_each(source, line_add, &lines);
+    line_end(&lines);
 }
 
 static void pools_columns(struct sheet *sheet, const void *of)
@@ -201,15 +245,9 @@ static void servers_rows(struct sheet *sheet, const struct show_source *source)
 
 /* --- REDIS_STATS --- */
 
-static int64_t per_second(const struct stats_row *row, enum counter counter)
-{
-    return row->last_us ? (int64_t)(row->last.values[counter] * US_PER_S / row->last_us) : 0;
-}
-
 static void stats_columns(struct sheet *sheet, const void *of)
 {
     const struct stats_row *row = of;
-    uint64_t commands = row->last.values[COUNTER_query_count];
 
 #define TOTAL(counter) (int64_t)(row->total.values[COUNTER_##counter])
     sheet_text(sheet, "pool", row->database);
@@ -225,11 +263,11 @@ static void stats_columns(struct sheet *sheet, const void *of)
     sheet_numeric(sheet, "total_server_lost_count", TOTAL(server_lost_count));
     sheet_numeric(sheet, "total_wait_timeouts", TOTAL(wait_timeouts));
     sheet_numeric(sheet, "total_command_timeouts", TOTAL(query_timeouts));
-    sheet_numeric(sheet, "avg_command_count", per_second(row, COUNTER_query_count));
-    sheet_numeric(sheet, "avg_recv", per_second(row, COUNTER_bytes_received));
-    sheet_numeric(sheet, "avg_sent", per_second(row, COUNTER_bytes_sent));
+    sheet_numeric(sheet, "avg_command_count", stats_per_second(row, COUNTER_query_count));
+    sheet_numeric(sheet, "avg_recv", stats_per_second(row, COUNTER_bytes_received));
+    sheet_numeric(sheet, "avg_sent", stats_per_second(row, COUNTER_bytes_sent));
     sheet_numeric(sheet, "avg_command_time",
-                  commands ? (int64_t)(row->last.values[COUNTER_query_time] / commands) : 0);
+                  stats_mean(row, COUNTER_query_time, COUNTER_query_count));
     sheet_numeric(sheet, "total_batch_count", TOTAL(batch_count));
     sheet_numeric(sheet, "total_batch_keys", TOTAL(batch_keys));
     sheet_numeric(sheet, "total_batch_duplicates", TOTAL(batch_duplicates));

@@ -4,18 +4,8 @@
 
 #define TOTAL(counter) (int64_t)(row->total.values[COUNTER_##counter])
 /* Per second of the last period; and microseconds per each of something. */
-#define PER_S(counter) per_second(row, COUNTER_##counter)
-#define EACH(counter, of) per_each(row, COUNTER_##counter, COUNTER_##of)
-
-static int64_t per_second(const struct stats_row *row, enum counter counter)
-{
-    return row->last_us ? (int64_t)(row->last.values[counter] * US_PER_S / row->last_us) : 0;
-}
-
-static int64_t per_each(const struct stats_row *row, enum counter counter, enum counter of)
-{
-    return row->last.values[of] ? (int64_t)(row->last.values[counter] / row->last.values[of]) : 0;
-}
+#define PER_S(counter) stats_per_second(row, COUNTER_##counter)
+#define EACH(counter, of) stats_mean(row, COUNTER_##counter, COUNTER_##of)
 
 static void stats_columns(struct sheet *sheet, const void *of)
 {
@@ -132,23 +122,11 @@ static void total_columns(struct sheet *sheet, const void *of)
     sheet_numeric(sheet, "value", total->value);
 }
 
-static void sum_add(void *context, const struct stats_row *row)
-{
-    struct stats_row *sum = context;
-
-    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        sum->total.values[i] += row->total.values[i];
-        sum->last.values[i] += row->last.values[i];
-    }
-    if (row->last_us > sum->last_us)
-        sum->last_us = row->last_us;
-}
-
 static void total_rows(struct sheet *sheet, const struct show_source *source)
 {
-    struct stats_row sum = {0}, *row = &sum;
+    struct stats_row sum, *row = &sum;
 
-    stats_each(&source->admin->stats, sum_add, &sum);
+    stats_sum(&source->admin->stats, &sum);
     {
         const struct total totals[] = {
             {"total_server_assignment_count", TOTAL(server_assignment_count)},

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "sluice/base/utf8.h"
+
 /* What is read, and what has been written. */
 struct masking {
     const char *at, *end;
@@ -206,6 +208,7 @@ size_t mask_text(const char *text, size_t length, char *masked, size_t size)
             masking.at++;
         }
     }
+    masking.to = masked + utf8_cut(masked, (size_t)(masking.to - masked));
     while (masking.to > masked && (masking.to[-1] == ';' || masking.to[-1] == ' '))
         masking.to--;
     *masking.to = '\0';

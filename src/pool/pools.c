@@ -43,7 +43,8 @@ static void pool_free(struct pool *pool)
     timer_cancel(pools->loop, &pool->timer);
     loop_undefer(pools->loop, &pool->settle);
     HASH_DEL(pools->by_key, pool);
-    registry_part_gone(pools->registry, pool->totals, pools->worker, &pool->counters);
+    registry_part_gone(pools->registry, pool->totals, pools->worker, &pool->counters,
+                       &pool->latencies);
     latencies_fini(&pool->latencies);
     registry_pool_drop(pools->registry, pool->totals);
     if (pool->multiplex_free)

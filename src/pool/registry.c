@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "sluice/base/ensure.h"
 #include "sluice/base/memory.h"
@@ -13,8 +12,12 @@
  * often wait while another one has servers idle. */
 #define SERVERS_PER_PART 4
 
+/* key: "database NUL user NUL variant" */
+#define KEY_BYTES_MAX 2048
+
 struct usage_entry {
     UT_hash_handle hh;
+    struct usage_entry **table;
     struct usage usage;
     char name[];
 };
@@ -74,20 +77,61 @@ void registry_fini(struct registry *registry)
     pthread_mutex_destroy(&registry->mutex);
 }
 
-static struct usage *usage_of(struct registry *registry, struct usage_entry **entries,
-                              const char *name)
+/* With the mutex. */
+static struct usage *usage_hold(struct usage_entry **table, const char *name)
 {
     struct usage_entry *entry;
 
-    pthread_mutex_lock(&registry->mutex);
-    HASH_FIND_STR(*entries, name, entry);
+    HASH_FIND_STR(*table, name, entry);
     if (!entry) {
         entry = memory_new(sizeof(*entry) + strlen(name) + 1);
+        entry->table = table;
         strcpy(entry->name, name);
-        HASH_ADD_STR(*entries, name, entry);
+        HASH_ADD_STR(*table, name, entry);
     }
-    pthread_mutex_unlock(&registry->mutex);
+    entry->usage.holders++;
     return &entry->usage;
+}
+
+static bool counters_any(const struct counters_values *values)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        if (values->values[i])
+            return true;
+    return false;
+}
+
+static void counters_add(struct counters_values *sum, const struct counters_values *values)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        sum->values[i] += values->values[i];
+}
+
+/* With the mutex. Databases that clients have made up, and users, leave nothing behind. */
+static void usage_drop(struct registry *registry, struct usage *usage)
+{
+    struct usage_entry *entry = container_of(usage, struct usage_entry, usage);
+
+    ensure(usage->holders > 0);
+    if (--usage->holders > 0 || atomic_load(&usage->paused) || atomic_load(&usage->disabled) ||
+        (counters_any(&usage->retired) && !atomic_load(&usage->registered)))
+        return;
+    counters_add(atomic_load(&usage->among_others) ? &registry->gone.among_others
+                                                   : &registry->gone.with_row,
+                 &usage->retired);
+    HASH_DEL(*entry->table, entry);
+    free(entry);
+}
+
+static struct usage *usage_of(struct registry *registry, struct usage_entry **table,
+                              const char *name)
+{
+    struct usage *usage;
+
+    pthread_mutex_lock(&registry->mutex);
+    usage = usage_hold(table, name);
+    pthread_mutex_unlock(&registry->mutex);
+    return usage;
 }
 
 struct usage *registry_database(struct registry *registry, const char *name)
@@ -100,24 +144,26 @@ struct usage *registry_user(struct registry *registry, const char *name)
     return usage_of(registry, &registry->users, name);
 }
 
+void registry_usage_drop(struct registry *registry, struct usage *usage)
+{
+    pthread_mutex_lock(&registry->mutex);
+    usage_drop(registry, usage);
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+/* Lines are few, so each keeps its first hold for good. */
 struct usage *registry_redis(struct registry *registry, const char *line, uint32_t variant)
 {
+    struct usage *usage;
     char name[512];
 
     /* Names of lines hold no tab. */
     snprintf(name, sizeof(name), "%s%s", line, variant & VARIANT_REDIS_APART ? "\tapart" : "");
-    return usage_of(registry, &registry->redis, name);
-}
-
-static struct pool_totals *totals_find(struct registry *registry, const char *database,
-                                       const char *user, uint32_t variant)
-{
-    struct pool_totals *totals = registry->totals;
-
-    while (totals && (strcmp(totals->database, database) != 0 || strcmp(totals->user, user) != 0 ||
-                      totals->variant != variant))
-        totals = totals->next;
-    return totals;
+    pthread_mutex_lock(&registry->mutex);
+    usage = usage_hold(&registry->redis, name);
+    usage->holders = 1;
+    pthread_mutex_unlock(&registry->mutex);
+    return usage;
 }
 
 static unsigned parts_for(const struct registry *registry, int64_t size)
@@ -139,20 +185,33 @@ void registry_spread(const struct registry *registry, const char *database, int6
     *count = parts_for(registry, size);
 }
 
-static struct pool_totals *totals_new(struct registry *registry, const char *database,
-                                      const char *user, uint32_t variant, int64_t size)
+static size_t totals_key(char key[KEY_BYTES_MAX], const char *database, const char *user,
+                         uint32_t variant)
+{
+    size_t database_bytes = strlen(database) + 1, user_bytes = strlen(user) + 1;
+
+    ensure(database_bytes + user_bytes + sizeof(variant) <= KEY_BYTES_MAX);
+    memcpy(key, database, database_bytes);
+    memcpy(key + database_bytes, user, user_bytes);
+    memcpy(key + database_bytes + user_bytes, &variant, sizeof(variant));
+    return database_bytes + user_bytes + sizeof(variant);
+}
+
+static struct pool_totals *totals_new(struct registry *registry, const char *key, size_t key_bytes,
+                                      int64_t size)
 {
     struct pool_totals *totals = aligned_alloc(64, sizeof(*totals));
 
     ensure(totals);
     memset(totals, 0, sizeof(*totals));
-    totals->database = memory_text(database, strlen(database));
-    totals->user = memory_text(user, strlen(user));
-    totals->variant = variant;
-    registry_spread(registry, database, size, &totals->first_worker, &totals->part_count);
-    totals->next = registry->totals;
-    registry->totals = totals;
-    registry->totals_count++;
+    totals->key = memory_text(key, key_bytes);
+    totals->database = totals->key;
+    totals->user = totals->key + strlen(totals->key) + 1;
+    memcpy(&totals->variant, key + key_bytes - sizeof(totals->variant), sizeof(totals->variant));
+    totals->labelled = registry->labelled_count < POOLS_LABELLED_MAX;
+    registry->labelled_count += totals->labelled;
+    registry_spread(registry, totals->database, size, &totals->first_worker, &totals->part_count);
+    HASH_ADD_KEYPTR(hh, registry->totals, totals->key, key_bytes, totals);
     return totals;
 }
 
@@ -160,110 +219,138 @@ struct pool_totals *registry_pool(struct registry *registry, const char *databas
                                   uint32_t variant, int64_t size)
 {
     bool redis = variant & VARIANT_REDIS;
-    struct usage *database_usage =
-        redis ? registry_redis(registry, database, variant) : registry_database(registry, database);
-    struct usage *user_usage = redis ? &registry->unlimited : registry_user(registry, user);
+    char key[KEY_BYTES_MAX];
+    size_t key_bytes = totals_key(key, database, user, variant);
+    struct usage *line = redis ? registry_redis(registry, database, variant) : NULL;
     struct pool_totals *totals;
 
     pthread_mutex_lock(&registry->mutex);
-    totals = totals_find(registry, database, user, variant);
+    HASH_FIND(hh, registry->totals, key, key_bytes, totals);
     /* Names of Redis' pools are lines of the settings, so they cannot be made up. */
-    if (!totals && !redis && registry->totals_count >= POOLS_MAX) {
+    if (!totals && !redis && HASH_COUNT(registry->totals) >= POOLS_MAX) {
         pthread_mutex_unlock(&registry->mutex);
         return NULL;
     }
     if (!totals) {
-        totals = totals_new(registry, database, user, variant, size);
-        totals->database_usage = database_usage;
-        totals->user_usage = user_usage;
+        totals = totals_new(registry, key, key_bytes, size);
+        totals->database_usage = redis ? line : usage_hold(&registry->databases, database);
+        totals->user_usage = redis ? &registry->unlimited : usage_hold(&registry->users, user);
     }
     totals->holders++;
     pthread_mutex_unlock(&registry->mutex);
     return totals;
 }
 
+/* With the mutex. */
+static void totals_free(struct registry *registry, struct pool_totals *totals)
+{
+    ensure(totals->servers == 0);
+    HASH_DEL(registry->totals, totals);
+    registry->labelled_count -= totals->labelled;
+    if (!(totals->variant & VARIANT_REDIS)) {
+        usage_drop(registry, totals->database_usage);
+        usage_drop(registry, totals->user_usage);
+    }
+    latencies_fini(&totals->retired);
+    free(totals->key);
+    free(totals);
+}
+
 void registry_pool_drop(struct registry *registry, struct pool_totals *totals)
 {
-    struct pool_totals **link = &registry->totals;
-
     pthread_mutex_lock(&registry->mutex);
-    if (--totals->holders == 0) {
-        ensure(totals->servers == 0);
-        while (*link != totals)
-            link = &(*link)->next;
-        *link = totals->next;
-        registry->totals_count--;
-        free(totals->database);
-        free(totals->user);
-        free(totals);
-    }
+    if (--totals->holders == 0)
+        totals_free(registry, totals);
     pthread_mutex_unlock(&registry->mutex);
 }
 
 void registry_part_gone(struct registry *registry, struct pool_totals *totals, unsigned worker,
-                        struct counters *counters)
+                        struct counters *counters, const struct latencies *latencies)
 {
     pthread_mutex_lock(&registry->mutex);
     atomic_store(&totals->parts[worker], NULL);
     atomic_store(&totals->sights[worker].waiting_since_us, 0);
     atomic_store(&totals->sights[worker].idle, 0);
     counters_collect(counters, &totals->database_usage->retired);
+    for (unsigned i = 0; i < LATENCY_COUNT; i++)
+        histogram_merge(&totals->retired.histograms[i], &latencies->histograms[i]);
     pthread_mutex_unlock(&registry->mutex);
 }
 
-void registry_each_counted(struct registry *registry, bool redis,
-                           void (*each)(void *context, const char *database,
-                                        const struct counters_values *values),
-                           void *context)
+struct counters_gone registry_each_counted(struct registry *registry, bool redis,
+                                           void (*each)(void *context, const char *database,
+                                                        struct usage *usage,
+                                                        const struct counters_values *values),
+                                           void *context)
 {
+    struct counters_gone gone;
     struct usage_entry *entries, *entry, *following;
+    struct pool_totals *totals, *next;
 
     pthread_mutex_lock(&registry->mutex);
     entries = redis ? registry->redis : registry->databases;
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next)
-        for (unsigned i = 0; i < registry->worker_count; i++) {
-            struct pool *pool = atomic_load(&totals->parts[i]);
-            struct counters_values values = {0};
+    HASH_ITER(hh, registry->totals, totals, next)
+    for (unsigned i = 0; i < registry->worker_count; i++) {
+        struct pool *pool = atomic_load(&totals->parts[i]);
+        struct counters_values values = {0};
 
-            if (!pool || !(totals->variant & VARIANT_REDIS) == redis)
-                continue;
-            counters_collect(&pool->counters, &values);
-            each(context, totals->database, &values);
-        }
+        if (!pool || !(totals->variant & VARIANT_REDIS) == redis)
+            continue;
+        counters_collect(&pool->counters, &values);
+        each(context, totals->database, totals->database_usage, &values);
+    }
     HASH_ITER(hh, entries, entry, following)
-    if (entry->usage.retired.values[COUNTER_client_login_count] > 0 ||
-        entry->usage.retired.values[COUNTER_server_login_count] > 0) {
+    if (counters_any(&entry->usage.retired)) {
         char name[512];
 
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(entry->name, "\t"), entry->name);
-        each(context, name, &entry->usage.retired);
+        each(context, name, &entry->usage, &entry->usage.retired);
     }
+    gone = registry->gone;
     pthread_mutex_unlock(&registry->mutex);
+    return gone;
 }
 
-static void counted_add(void *context, const char *database, const struct counters_values *values)
+int64_t registry_servers(struct registry *registry, const char *name)
 {
-    struct counters_values *sum = context;
+    struct pool_totals *totals, *next;
+    int64_t servers = 0;
 
-    for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        sum->values[i] += values->values[i];
+    pthread_mutex_lock(&registry->mutex);
+    HASH_ITER(hh, registry->totals, totals, next)
+    if (name[0] ? strcmp(totals->database, name) == 0
+                : !(totals->variant & VARIANT_REDIS && totals->variant & VARIANT_REDIS_APART))
+        servers += atomic_load(&totals->servers);
+    pthread_mutex_unlock(&registry->mutex);
+    return servers;
+}
+
+static void counted_add(void *context, const char *database, struct usage *usage,
+                        const struct counters_values *values)
+{
+    counters_add(context, values);
 }
 
 void registry_collect(struct registry *registry, struct counters_values *values)
 {
+    struct counters_gone gone;
+
     memset(values, 0, sizeof(*values));
-    registry_each_counted(registry, false, counted_add, values);
+    gone = registry_each_counted(registry, false, counted_add, values);
+    counters_add(values, &gone.with_row);
+    counters_add(values, &gone.among_others);
     registry_each_counted(registry, true, counted_add, values);
 }
 
 struct pool_totals **registry_hold_pools(struct registry *registry, size_t *count)
 {
-    struct pool_totals **pools;
+    struct pool_totals **pools, *totals, *next;
 
     *count = 0;
     pthread_mutex_lock(&registry->mutex);
-    pools = memory_new((registry->totals_count + 1) * sizeof(pools[0]));
-    for (struct pool_totals *totals = registry->totals; totals; totals = totals->next) {
+    pools = memory_new((HASH_COUNT(registry->totals) + 1) * sizeof(pools[0]));
+    HASH_ITER(hh, registry->totals, totals, next)
+    {
         totals->holders++;
         pools[(*count)++] = totals;
     }
@@ -302,6 +389,7 @@ void registry_latency(struct registry *registry, const struct pool_totals *total
         if (pool)
             histogram_collect(&pool->latencies.histograms[latency], values);
     }
+    histogram_collect(&totals->retired.histograms[latency], values);
     pthread_mutex_unlock(&registry->mutex);
 }
 

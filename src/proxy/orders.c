@@ -57,8 +57,10 @@ static void usages_each(struct process *process, const char *name,
                         void (*each)(struct usage *usage, bool on), bool on)
 {
     struct registry *registry = &process->registry;
+    struct usage *database = registry_database(registry, name);
 
-    each(registry_database(registry, name), on);
+    each(database, on);
+    registry_usage_drop(registry, database);
     each(registry_redis(registry, name, VARIANT_REDIS), on);
     each(registry_redis(registry, name, VARIANT_REDIS_APART), on);
 }

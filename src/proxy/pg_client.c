@@ -418,6 +418,7 @@ void pg_client_close(struct pg_client *client, const char *reason)
         if (client->user_usage) {
             limit_give(&client->pool->totals->database_usage->clients);
             limit_give(&client->user_usage->clients);
+            registry_usage_drop(registry, client->user_usage);
         }
         params_drop(&worker->pools.params, client->waiter.startup);
         pool_client_left(client->pool);

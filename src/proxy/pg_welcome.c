@@ -50,7 +50,8 @@ static bool welcome_count(struct pg_client *client)
     const struct conf *conf = client->worker->conf;
     const struct conf_user *user = conf_find_user(conf, login->user);
     struct limit *database_clients = &client->pool->totals->database_usage->clients;
-    struct usage *user_usage = registry_user(&client->worker->process->registry, login->user);
+    struct registry *registry = &client->worker->process->registry;
+    struct usage *user_usage;
     int64_t max = conf_max_db_client_connections(conf, client->pool->database);
 
     atomic_store(&database_clients->max, max > 0 ? max : 0);
@@ -59,8 +60,10 @@ static bool welcome_count(struct pg_client *client)
         return false;
     }
     max = conf_max_user_client_connections(conf, user);
+    user_usage = registry_user(registry, login->user);
     atomic_store(&user_usage->clients.max, max > 0 ? max : 0);
     if (!limit_take(&user_usage->clients)) {
+        registry_usage_drop(registry, user_usage);
         limit_give(database_clients);
         pg_client_close_failed(client, pg_error_row(PG_ERROR_TOO_MANY_USER_CLIENTS));
         return false;
@@ -148,14 +151,18 @@ void pg_welcome_begin(struct pg_client *client)
     const struct conf_database *database = conf_find_database(worker->conf, login->database);
     const char *user;
     struct pool_totals *totals;
+    struct usage *usage;
     unsigned home;
-    bool here;
+    bool here, disabled;
 
     if (!database) {
         welcome_no_database(client);
         return;
     }
-    if (atomic_load(&registry_database(registry, login->database)->disabled)) {
+    usage = registry_database(registry, login->database);
+    disabled = atomic_load(&usage->disabled);
+    registry_usage_drop(registry, usage);
+    if (disabled) {
         welcome_disabled(client);
         return;
     }

@@ -6,6 +6,7 @@
 #include "pg_client.h"
 #include "pg_multiplex.h"
 #include "sluice/base/memory.h"
+#include "sluice/base/utf8.h"
 #include "statement_stats.h"
 #include "survey_parts.h"
 
@@ -40,6 +41,7 @@ void survey_pool(struct survey_pool *row, const struct pool *pool)
     row->replication = pool->totals->variant == VARIANT_LOGICAL    ? "logical"
                        : pool->totals->variant == VARIANT_PHYSICAL ? "physical"
                                                                    : "none";
+    row->labelled = pool->totals->labelled;
     row->paused = pool->paused || pool->pools->paused;
     row->unreachable = pool_unreachable(pool) && !list_contains_any(&pool->servers[SERVER_IDLE]) &&
                        !list_contains_any(&pool->servers[SERVER_LEASED]) &&
@@ -89,7 +91,8 @@ static void name_copy(struct survey_peer *row, const struct params *params)
     const char *name = params ? params_get(params, "application_name") : NULL;
 
     if (name)
-        memccpy(row->application_name, name, '\0', sizeof(row->application_name) - 1);
+        memcpy(row->application_name, name,
+               utf8_cut(name, strnlen(name, sizeof(row->application_name) - 1)));
 }
 
 /* PgBouncer tells clients between transactions as idle. */
@@ -217,6 +220,8 @@ static void survey_delivered(struct mail *mail, void *receiver)
             continue;
         pool->survey_index = (int64_t)part->pool_count;
         survey_pool(&part->pools[part->pool_count++], pool);
+        if (part->survey->wanted & SURVEY_BATCH_MAX)
+            part->pools[part->pool_count - 1].batch_max = survey_batch_max(pool);
     }
     survey_redis(part, worker);
     part->login_clients = worker->clients[CLIENTS_LOGIN].length;

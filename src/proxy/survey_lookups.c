@@ -5,6 +5,7 @@
 #include "pg_lookup_forms.h"
 #include "pg_lookups.h"
 #include "sluice/base/memory.h"
+#include "sluice/batch/mask.h"
 #include "survey_parts.h"
 
 static struct pg_lookups *lookups_of(const struct pool *pool)
@@ -15,6 +16,14 @@ static struct pg_lookups *lookups_of(const struct pool *pool)
 static char *copy(const char *text)
 {
     return memory_text(text, strlen(text));
+}
+
+/* Without literals: they may be secrets. */
+static char *copy_masked(const char *text)
+{
+    char masked[SURVEY_TEXT_BYTES];
+
+    return memory_text(masked, mask_text(text, strlen(text), masked, sizeof(masked)));
 }
 
 static char *refusal_text(enum lookup_refusal refusal, const char *detail)
@@ -36,7 +45,7 @@ static void survey_lookup(struct survey_lookup *row, const struct pool *pool,
     *row = (struct survey_lookup){
         .database = copy(pool->database_name),
         .user = copy(pool->user_name),
-        .text = copy(lookup->text),
+        .text = copy_masked(lookup->text),
         .refusal = refusal_text(lookup->refusal, lookup->detail),
         .batches = counts->batches,
         .keys = counts->keys,
@@ -101,4 +110,19 @@ void survey_lookups(struct survey_part *part, const struct pools *pools)
                           container_of(node, struct pg_lookup, node));
         survey_forms(part, pool);
     }
+}
+
+uint64_t survey_batch_max(const struct pool *pool)
+{
+    uint64_t most = 0;
+
+    if (lookups_of(pool))
+        LIST_EACH_SAFE (&pool->lookups->by_use, node, next) {
+            const struct pg_lookup *lookup = container_of(node, struct pg_lookup, node);
+            uint64_t max = atomic_load_explicit(&lookup->counts.sizes.max, memory_order_relaxed);
+
+            if (max > most)
+                most = max;
+        }
+    return most;
 }

@@ -56,6 +56,33 @@ void histogram_copy(struct histogram *copy, const struct histogram *histogram)
     atomic_store(&copy->max, atomic_load_explicit(&histogram->max, memory_order_relaxed));
 }
 
+static void count_add(_Atomic uint64_t *count, uint64_t amount)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+void histogram_merge(struct histogram *into, const struct histogram *histogram)
+{
+    uint64_t max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+
+    for (unsigned i = 0; i < HISTOGRAM_GROUPS; i++) {
+        const struct histogram_group *from =
+            atomic_load_explicit(&histogram->groups[i], memory_order_relaxed);
+        struct histogram_group *to = atomic_load_explicit(&into->groups[i], memory_order_relaxed);
+
+        if (!from)
+            continue;
+        if (!to)
+            to = histogram_grow(into, i);
+        for (unsigned j = 0; j < HISTOGRAM_STEPS; j++)
+            count_add(&to->counts[j], atomic_load_explicit(&from->counts[j], memory_order_relaxed));
+    }
+    count_add(&into->sum, atomic_load_explicit(&histogram->sum, memory_order_relaxed));
+    if (max > atomic_load_explicit(&into->max, memory_order_relaxed))
+        atomic_store_explicit(&into->max, max, memory_order_relaxed);
+}
+
 /* The middle of a bucket. */
 static uint64_t bucket_value(unsigned bucket)
 {
@@ -96,11 +123,15 @@ uint64_t histogram_quantile(const struct histogram_values *values, unsigned part
     return values->max;
 }
 
-uint64_t histogram_count_to(const struct histogram_values *values, uint64_t value)
+void histogram_counts_to(const struct histogram_values *values, const uint64_t *ends,
+                         uint64_t *counts, size_t count)
 {
     uint64_t seen = 0;
+    unsigned bucket = 0;
 
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && bucket_value(i) <= value; i++)
-        seen += values->counts[i];
-    return seen;
+    for (size_t i = 0; i < count; i++) {
+        for (; bucket < HISTOGRAM_BUCKETS && bucket_value(bucket) <= ends[i]; bucket++)
+            seen += values->counts[bucket];
+        counts[i] = seen;
+    }
 }

@@ -47,22 +47,26 @@ START_TEST(the_console_tells_what_was_asked_again_and_why)
     static const char big[] = "SELECT repeat('x', CASE WHEN id = 1 THEN 300000 ELSE id END) AS r "
                               "FROM things WHERE id = $1";
     static const char all[] = "SELECT * FROM things WHERE id = $1";
+    /* Literals are not told: they may be secrets. */
+    static const char sql_told[] = "SELECT id, ? / (id - ?) AS n FROM things WHERE id = $1";
+    static const char big_told[] = "SELECT repeat(?, CASE WHEN id = ? THEN ? ELSE id END) AS r "
+                                   "FROM things WHERE id = $1";
 
     start("");
     introduce(sql);
     ask_each(sql, 2);
     for (int i = 0; i < CROWD; i++)
         client_answer(&crowd[i]);
-    ck_assert_str_eq(seen(sql, "errors"), "1");
+    ck_assert_str_eq(seen(sql_told, "errors"), "1");
     /* Those in front of the key that failed were answered before. */
-    ck_assert_int_ge(atol(seen(sql, "again")), CROWD - 3);
-    ck_assert_int_le(atol(seen(sql, "again")), CROWD);
+    ck_assert_int_ge(atol(seen(sql_told, "again")), CROWD - 3);
+    ck_assert_int_le(atol(seen(sql_told, "again")), CROWD);
     introduce(big);
     ask_each(big, 1);
     for (int i = 0; i < CROWD; i++)
         while (client_read(&crowd[i]).type != 'Z')
             ;
-    ck_assert_str_eq(seen(big, "cuts"), "1");
+    ck_assert_str_eq(seen(big_told, "cuts"), "1");
     introduce(all);
     ask_each(all, 1);
     for (int i = 0; i < CROWD; i++)

@@ -1,7 +1,6 @@
 /* The tools that people watch poolers with, against Sluice: Prometheus' own checker, Debian's
  * exporter for PgBouncer, the alerts and Grafana's dashboard of conf/. ./dev test installs what
  * they need; without it they pass. */
-#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,32 +62,26 @@ END_TEST
 
 START_TEST(promtool_accepts_the_alerts)
 {
-    if (access("/usr/bin/promtool", X_OK) == 0)
-        ck_assert_int_eq(
-            system("/usr/bin/promtool check rules " CONF_FOLDER "/prometheus-alerts.yml >&2"), 0);
+    if (access("/usr/bin/promtool", X_OK) != 0)
+        return;
+    ck_assert_int_eq(
+        system("/usr/bin/promtool check rules " CONF_FOLDER "/prometheus-alerts.yml >&2"), 0);
+    ck_assert_int_eq(system("/usr/bin/promtool test rules " TESTS_FOLDER "/alerts.yml >&2"), 0);
 }
 END_TEST
 
-/* Each metric that a file speaks of is one that /metrics has. */
+/* Each metric that a file speaks of is one of which /metrics has a sample. */
 static void check_names(const char *path, const char *metrics)
 {
-    static const char *const suffixes[] = {"", "_bucket", "_sum", "_count"};
     const char *contents = file_read(path), *at = contents;
     unsigned checked = 0;
 
     while ((at = strstr(at, "sluice_"))) {
-        size_t length = 0;
-        bool found = false;
+        int length = (int)strspn(at, "abcdefghijklmnopqrstuvwxyz_");
 
-        while (islower((unsigned char)at[length]) || at[length] == '_')
-            length++;
-        for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && !found; i++) {
-            size_t tail = strlen(suffixes[i]);
-
-            if (length > tail && strncmp(at + length - tail, suffixes[i], tail) == 0)
-                found = strstr(metrics, text("# TYPE %.*s ", (int)(length - tail), at)) != NULL;
-        }
-        ck_assert_msg(found, "%s: there is no metric %.*s", path, (int)length, at);
+        ck_assert_msg(strstr(metrics, text("\n%.*s{", length, at)) ||
+                          strstr(metrics, text("\n%.*s ", length, at)),
+                      "%s: there is no metric %.*s", path, length, at);
         at += length;
         checked++;
     }
@@ -103,6 +96,35 @@ START_TEST(alerts_and_dashboard_speak_of_metrics_that_exist)
     metrics = text("%s", http_body(http_get(port, "/metrics")));
     check_names(CONF_FOLDER "/prometheus-alerts.yml", metrics);
     check_names(CONF_FOLDER "/grafana-dashboard.json", metrics);
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(all_metrics_are_documented_and_their_labels_bounded)
+{
+    static const char *const labels[] = {"database", "user", "pool", "state", "le", "version"};
+    const char *manual = file_read(CONF_FOLDER "/../docs/metrics.md"), *at;
+    char *metrics;
+    unsigned checked = 0;
+
+    start();
+    metrics = text("%s", http_body(http_get(port, "/metrics")));
+    for (at = metrics; (at = strstr(at, "\n# TYPE ")); checked++) {
+        at += strlen("\n# TYPE ");
+        ck_assert_msg(strstr(manual, text("`%.*s", (int)strcspn(at, " "), at)) != NULL,
+                      "%.*s is not in the manual", (int)strcspn(at, " "), at);
+    }
+    ck_assert_uint_gt(checked, 50);
+    for (at = metrics; (at = strpbrk(at, "{,")); at++) {
+        bool known = at[1] < 'a' || at[1] > 'z' || !strstr(at, "=\"");
+
+        /* A comma in a line of help, or in a name, begins no label. */
+        if (known || at[1 + strspn(at + 1, "abcdefghijklmnopqrstuvwxyz_")] != '=')
+            continue;
+        for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+            known |= strncmp(at + 1, text("%s=", labels[i]), strlen(labels[i]) + 1) == 0;
+        ck_assert_msg(known, "a label of its own: %.40s", at + 1);
+    }
     sluice_stop(&sluice);
 }
 END_TEST
@@ -147,6 +169,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, promtool_finds_no_mistake);
     suite_add(suite, SUITE_OURS, 30, promtool_accepts_the_alerts);
     suite_add(suite, SUITE_OURS, 30, alerts_and_dashboard_speak_of_metrics_that_exist);
+    suite_add(suite, SUITE_OURS, 30, all_metrics_are_documented_and_their_labels_bounded);
     suite_add(suite, SUITE_OURS, 90, debians_exporter_for_pgbouncer_runs);
     return suite_finish(suite);
 }

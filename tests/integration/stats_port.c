@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "harness/client.h"
+#include "harness/console.h"
+#include "harness/fake.h"
 #include "harness/http.h"
 #include "harness/postgres.h"
 #include "harness/process.h"
@@ -108,22 +110,92 @@ START_TEST(latencies_are_measured_for_each_pool)
 }
 END_TEST
 
-START_TEST(a_name_that_is_no_text_leaves_the_metrics_readable)
+START_TEST(a_name_that_is_no_text_can_be_read_everywhere)
 {
-    PGconn *client;
-    char *answer;
+    static const char *const pages[] = {"/metrics", "/stats.json", "/history.json"};
+    PGconn *client, *console;
+    PGresult *result;
 
-    port = process_free_port();
-    sluice_start(&sluice, .databases = "* = {server}\n",
-                 .settings = text("stats_listen = 127.0.0.1:%u\n", port));
+    start_with("* = {server}\n");
     client = PQconnectdb(
         text("host=127.0.0.1 port=%u user=user1 dbname='x\xff' sslmode=disable", sluice.port));
     ck_assert_msg(PQstatus(client) == CONNECTION_OK, "%s", PQerrorMessage(client));
-    answer = http_get(port, "/metrics");
-    ck_assert_ptr_null(strchr(answer, '\xff'));
-    ck_assert(has(answer, "\nsluice_queries_total{database=\"x\\\\xff\"} "));
+    await(has(http_get(port, "/history.json"), "\"database\":\"x\\\\xff\""), 20);
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        ck_assert_ptr_null(strchr(http_get(port, pages[i]), '\xff'));
+    ck_assert(has(http_get(port, "/metrics"), "\nsluice_queries_total{database=\"x\\\\xff\"} "));
+    ck_assert(has(http_get(port, "/stats.json"), "{\"database\":\"x\\\\xff\",\"user\":"));
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    result = PQexec(console, "SHOW POOLS");
+    ck_assert_str_eq(PQgetvalue(result, 0, 0), "x\\xff");
+    PQclear(result);
+    PQfinish(console);
     PQfinish(client);
     sluice_stop(&sluice);
+}
+END_TEST
+
+static void serve(struct fake *fake, int fd)
+{
+    if (fake_login(fd))
+        fake_serve(fake, fd);
+}
+
+/* The value of a sample; -1: there is none. */
+static long sample(const char *metrics, const char *name)
+{
+    const char *at = strstr(metrics, text("\n%s ", name));
+
+    return at ? atol(at + strlen(name) + 2) : -1;
+}
+
+/* Clients make up 510 databases; what they count is there, with labels of 500. When all have gone,
+ * so have the rows, and nothing has run backwards. */
+START_TEST(made_up_databases_have_labels_within_bounds)
+{
+    PGconn *clients[510], *console;
+    struct fake fake;
+    char *metrics, *at;
+    unsigned labels = 0;
+    long others;
+
+    fake_start(&fake, serve, NULL);
+    port = process_free_port();
+    sluice_start(&sluice, .databases = text("* = %s\n", fake_address(&fake)),
+                 .settings = text("admin_users = user1\npool_mode = transaction\n"
+                                  "max_client_conn = 1000\nautodb_idle_timeout = 1\n"
+                                  "server_idle_timeout = 1\n"
+                                  "stats_listen = 127.0.0.1:%u\n",
+                                  port));
+    for (unsigned i = 0; i < 510; i++)
+        clients[i] = sluice_connect(&sluice, text("user=user1 dbname=made_up_%u", i));
+    http_get(port, "/metrics");
+    for (unsigned i = 0; i < 30; i++)
+        sql_do(clients[509], "SELECT 1");
+    metrics = text("%s", http_body(http_get(port, "/metrics")));
+    for (at = metrics; (at = strstr(at, "\nsluice_client_logins_total{")); at++)
+        labels++;
+    ck_assert_uint_le(labels, 502); /* the console, and the others */
+    ck_assert_int_eq(sample(metrics, "sluice_client_logins_total{database=\"(other)\"}"), 10);
+    ck_assert_int_eq(sample(metrics, "sluice_queries_total{database=\"(other)\"}"), 30);
+    ck_assert_int_eq(sample(metrics, "sluice_pool_clients{database=\"(other)\","
+                                     "user=\"(other)\",state=\"active\"}"),
+                     10);
+    ck_assert_int_eq(sample(metrics, "sluice_clients"), 510);
+    ck_assert(!has(metrics, "made_up_509"));
+    for (unsigned i = 0; i < 510; i++)
+        PQfinish(clients[i]);
+    await(!has(http_get(port, "/metrics"), "database=\"made_up_"), 30);
+    metrics = text("%s", http_body(http_get(port, "/metrics")));
+    others = sample(metrics, "sluice_queries_total{database=\"(other)\"}");
+    ck_assert_int_eq(others, 30);
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    /* With that of this console. */
+    ck_assert_str_eq(console_cell(console, "SHOW TOTALS", "total_client_login_count", "value"),
+                     "511");
+    PQfinish(console);
+    sluice_stop(&sluice);
+    fake_stop(&fake);
 }
 END_TEST
 
@@ -226,7 +298,8 @@ int main(void)
     Suite *suite = suite_create("stats_port");
 
     suite_add(suite, SUITE_OURS, 20, metrics_agree_with_what_happened);
-    suite_add(suite, SUITE_OURS, 20, a_name_that_is_no_text_leaves_the_metrics_readable);
+    suite_add(suite, SUITE_OURS, 30, a_name_that_is_no_text_can_be_read_everywhere);
+    suite_add(suite, SUITE_OURS, 120, made_up_databases_have_labels_within_bounds);
     suite_add(suite, SUITE_OURS, 20, latencies_are_measured_for_each_pool);
     suite_add(suite, SUITE_OURS, 20, json_has_the_tables_of_the_console);
     suite_add(suite, SUITE_OURS, 20, health_and_readiness_differ);

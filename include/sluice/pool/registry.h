@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <uthash.h>
 
 #include "sluice/net/mailbox.h"
 #include "sluice/stat/counters.h"
@@ -17,6 +18,8 @@
 #define WORKERS_MAX 64
 /* Pools at most; a fallback line `*` lets clients make more and more of them. */
 #define POOLS_MAX 20000
+/* So many of them have labels of their own in metrics, each as long as it lives. */
+#define POOLS_LABELLED_MAX 500
 
 /* How many there may be of something, over all workers. */
 struct limit {
@@ -34,8 +37,10 @@ bool limit_give(struct limit *limit);
 /* Says that one is wanted, since when. True when nobody wanted one yet. */
 bool limit_want(struct limit *limit, uint64_t since_us);
 
-/* What is counted for one database or one user of the settings. Never freed before the registry. */
+/* What is counted for one database or one user. Lives while somebody holds it, and longer when it
+ * has something to remember: what the console said, or what a database of the settings counted. */
 struct usage {
+    unsigned holders; /* under the mutex */
     struct limit servers;
     struct limit clients;
     /* Redis: CLIENT PAUSE, for all workers. */
@@ -44,6 +49,7 @@ struct usage {
     /* What the console said; read when a part is made and when a client logs in. */
     _Atomic bool paused, disabled;
     _Atomic bool registered;        /* a client has asked for it, which only the line `*` lets be */
+    _Atomic bool among_others;      /* it has no row in statistics (admin/stats.h) */
     struct counters_values retired; /* counters of its parts that are gone; under the mutex */
 };
 
@@ -67,9 +73,11 @@ struct pool;
 
 /* A pool as a whole; each of its workers has a struct pool of its own. */
 struct pool_totals {
-    struct pool_totals *next; /* the registry's list; under the mutex */
-    char *database, *user;
+    UT_hash_handle hh; /* the registry's; under the mutex */
+    char *key;
+    char *database, *user; /* in the key */
     uint32_t variant;
+    bool labelled;           /* it is one of POOLS_LABELLED_MAX */
     unsigned holders;        /* parts; under the mutex */
     _Atomic int64_t servers; /* open or being opened, all workers */
     _Atomic int64_t pinned;  /* of these, those that stay with one client */
@@ -78,16 +86,23 @@ struct pool_totals {
     _Atomic(struct pool *)
         parts[WORKERS_MAX]; /* by worker; what is inside belongs to that worker */
     struct pool_sight sights[WORKERS_MAX];
+    struct latencies retired; /* of parts that are gone; under the mutex */
 };
 
 struct pools;
+
+/* What databases of PostgreSQL had counted that are gone. */
+struct counters_gone {
+    struct counters_values with_row, among_others;
+};
 
 struct registry {
     pthread_mutex_t mutex;
     struct usage_entry *databases, *users, *redis; /* hashes */
     struct usage unlimited;                        /* for what has no limit of that kind */
-    struct pool_totals *totals;
-    size_t totals_count; /* at most POOLS_MAX */
+    struct pool_totals *totals;                    /* hash, the oldest first; at most POOLS_MAX */
+    size_t labelled_count;
+    struct counters_gone gone;
     unsigned worker_count;
     struct pools *workers[WORKERS_MAX]; /* filled before the first worker runs */
     struct limit clients;               /* max_client_conn */
@@ -97,12 +112,13 @@ struct registry {
 void registry_init(struct registry *registry, unsigned worker_count);
 void registry_fini(struct registry *registry);
 
-/* Finds or makes; valid as long as the registry. */
+/* Finds or makes, and holds: each call is undone by registry_usage_drop(). Any thread. */
 struct usage *registry_database(struct registry *registry, const char *name);
 struct usage *registry_user(struct registry *registry, const char *name);
+void registry_usage_drop(struct registry *registry, struct usage *usage);
 
-/* The same for a line of [redis]: `variant` says which of its two limits on servers (with
- * VARIANT_REDIS_APART or not); clients are counted in the one without. */
+/* The same for a line of [redis], valid as long as the registry: `variant` says which of its two
+ * limits on servers (with VARIANT_REDIS_APART or not); clients are counted in the one without. */
 struct usage *registry_redis(struct registry *registry, const char *line, uint32_t variant);
 
 /* The totals of a pool, made when new; each call is undone by registry_pool_drop(). size: its
@@ -112,21 +128,26 @@ struct pool_totals *registry_pool(struct registry *registry, const char *databas
                                   uint32_t variant, int64_t size);
 void registry_pool_drop(struct registry *registry, struct pool_totals *totals);
 
-/* A worker's part is about to be freed: its counters are kept in `retired` of its database, nobody
- * finds it more.
- */
+/* A worker's part is about to be freed: what it counted and measured is kept in `retired` of its
+ * database and of the pool, nobody finds it more. */
 void registry_part_gone(struct registry *registry, struct pool_totals *totals, unsigned worker,
-                        struct counters *counters);
+                        struct counters *counters, const struct latencies *latencies);
 
 /* Adds up the counters of all pools, also of those that are gone. Any thread. */
 void registry_collect(struct registry *registry, struct counters_values *values);
 
-/* Calls each for every database (redis: line of [redis]) that had a pool, with what each of its
- * parts, and those that are gone, counted: several times for one name. Under the mutex. */
-void registry_each_counted(struct registry *registry, bool redis,
-                           void (*each)(void *context, const char *database,
-                                        const struct counters_values *values),
-                           void *context);
+/* Calls each for every database (redis: line of [redis]) there is, with what each of its parts, and
+ * those that are gone, counted: several times for one name. Under the mutex. Returns what those of
+ * PostgreSQL had counted that are gone, as of the same moment. */
+struct counters_gone registry_each_counted(struct registry *registry, bool redis,
+                                           void (*each)(void *context, const char *database,
+                                                        struct usage *usage,
+                                                        const struct counters_values *values),
+                                           void *context);
+
+/* Servers of a database or line of [redis] that are open or being opened, all workers; of all when
+ * the name is "": then without those of Redis that a client keeps for as long as it likes. */
+int64_t registry_servers(struct registry *registry, const char *name);
 
 /* All pools there are, each held as by registry_pool(); *count of them. Any thread. */
 struct pool_totals **registry_hold_pools(struct registry *registry, size_t *count);

@@ -12,18 +12,22 @@ enum survey_of {
     SURVEY_SERVERS = 1 << 2,
     SURVEY_REDIS_CLIENTS = 1 << 3,
     SURVEY_REDIS_SERVERS = 1 << 4,
-    SURVEY_LOOKUPS = 1 << 8,
+    SURVEY_LOOKUPS = 1 << 5,
     SURVEY_SLOWEST = 1 << 6,
     SURVEY_STATEMENTS = 1 << 7,
-    SURVEY_WAITING = 1 << 5, /* in `clients`: SURVEY_WAITING_MAX who wait longest, of each worker */
+    SURVEY_WAITING = 1 << 8, /* in `clients`: SURVEY_WAITING_MAX who wait longest, of each worker */
+    SURVEY_BATCH_MAX = 1 << 9, /* in `pools` */
 };
 
 #define SURVEY_WAITING_MAX 10
+/* Of a lookup's text. */
+#define SURVEY_TEXT_BYTES 4096
 
 /* One worker's part of a pool. */
 struct survey_pool {
     char *database, *user;
     const char *replication; /* none, logical, physical */
+    bool labelled;           /* registry.h */
     bool paused;
     bool unreachable; /* its server is, and it has none to lend */
     enum pool_mode mode;
@@ -33,6 +37,7 @@ struct survey_pool {
     size_t stale;            /* of the idle ones: to be checked before they are used */
     size_t cancelling;       /* servers for which a cancel request is under way */
     size_t flights;          /* statements on their way among those of other clients */
+    uint64_t batch_max;      /* SURVEY_BATCH_MAX: lookups in the largest question so far */
     size_t close_needed;     /* servers that close as soon as they are free */
     uint64_t waits_since_us; /* of who waits longest; 0 = nobody waits */
     /* Redis: `database` is the line's name. */
@@ -64,8 +69,8 @@ struct survey_peer {
 
 /* One lookup of one part of a pool; texts are its own. */
 struct survey_lookup {
-    char *database, *user, *text;
-    char *refusal; /* why it is not batched; NULL: it is */
+    char *database, *user, *text; /* without literals */
+    char *refusal;                /* why it is not batched; NULL: it is */
     uint64_t batches, keys, alone, errors, cuts, changes, again;
     struct histogram sizes, waits; /* of batches, in keys; of their keys, unsent */
 };

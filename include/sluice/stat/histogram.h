@@ -7,6 +7,7 @@
 #define SLUICE_STAT_HISTOGRAM_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HISTOGRAM_STEPS 64u
@@ -81,6 +82,9 @@ void histogram_collect(const struct histogram *histogram, struct histogram_value
 /* Fills an empty one with a copy; the writer's thread. */
 void histogram_copy(struct histogram *copy, const struct histogram *histogram);
 
+/* Adds a histogram to another one, whose writer is the caller. */
+void histogram_merge(struct histogram *into, const struct histogram *histogram);
+
 /* What `now` has more than `before`, an earlier copy of the same. Its max is that of its highest
  * bucket. */
 void histogram_since(const struct histogram_values *now, const struct histogram_values *before,
@@ -89,7 +93,9 @@ void histogram_since(const struct histogram_values *now, const struct histogram_
 /* The value that `parts` of 1000 are no longer than; 0 when there is none. */
 uint64_t histogram_quantile(const struct histogram_values *values, unsigned parts);
 
-/* How many were no longer than `value`, as exactly as the buckets tell. */
-uint64_t histogram_count_to(const struct histogram_values *values, uint64_t value);
+/* counts[i]: how many were no longer than ends[i], as exactly as the buckets tell; the ends grow.
+ */
+void histogram_counts_to(const struct histogram_values *values, const uint64_t *ends,
+                         uint64_t *counts, size_t count);
 
 #endif
