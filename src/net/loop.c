@@ -3,10 +3,20 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "sluice/base/ensure.h"
 #include "sluice/base/memory.h"
 #include "turn.h"
+
+/* epoll_wait() counts in milliseconds. What is due sooner than that gets a timer of the kernel. */
+static void loop_arm_soon(struct loop *loop, uint64_t wait_us)
+{
+    struct itimerspec soon = {.it_value.tv_nsec = (long)wait_us * 1000};
+
+    ensure(timerfd_settime(loop->soon_fd, 0, &soon, NULL) == 0);
+}
 
 static void loop_arm(struct loop *loop)
 {
@@ -24,10 +34,14 @@ static void loop_arm(struct loop *loop)
         return;
     now_us = clock_us();
     wait_us = first->key > now_us ? first->key - now_us : 0;
+    loop->timer_event_us = first->key;
+    if (wait_us > 0 && wait_us < US_PER_MS && loop->soon_fd >= 0) {
+        loop_arm_soon(loop, wait_us);
+        return;
+    }
     wait.tv_sec = (time_t)(wait_us / US_PER_S);
     wait.tv_usec = (suseconds_t)(wait_us % US_PER_S);
     event_add(loop->timer_event, &wait);
-    loop->timer_event_us = first->key;
 }
 
 static void loop_expire(evutil_socket_t fd, short what, void *argument)
@@ -57,6 +71,13 @@ void loop_init(struct loop *loop)
     ensure(loop->base);
     loop->timer_event = event_new(loop->base, -1, 0, loop_expire, loop);
     ensure(loop->timer_event);
+    /* Edge-triggered: each time it is set anew is an edge of its own, and nobody has to read it. */
+    loop->soon_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->soon_fd >= 0) {
+        loop->soon_event =
+            event_new(loop->base, loop->soon_fd, EV_READ | EV_PERSIST | EV_ET, loop_expire, loop);
+        ensure(loop->soon_event && event_add(loop->soon_event, NULL) == 0);
+    }
     list_init(&loop->deferred);
     loop->scratch = memory_new(LOOP_SCRATCH_BYTES);
 }
@@ -65,6 +86,10 @@ void loop_fini(struct loop *loop)
 {
     heap_fini(&loop->timers);
     event_free(loop->timer_event);
+    if (loop->soon_event)
+        event_free(loop->soon_event);
+    if (loop->soon_fd >= 0)
+        close(loop->soon_fd);
     event_base_free(loop->base);
     buffer_cache_fini(&loop->buffers);
     turn_free(loop->turn);

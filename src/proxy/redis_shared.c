@@ -17,6 +17,9 @@
 #define OWED_MAX 65536u
 /* Beyond so many bytes that the server has not taken, nothing more is sent to it. */
 #define SERVER_PENDING_MAX (256u * 1024u)
+/* Commands, and bytes of them, that wait for no more (max_delay). */
+#define DELAYED_MAX 256u
+#define DELAYED_BYTES_MAX (16u * 1024u)
 #define PAUSE_LOOK_US (50 * US_PER_MS)
 
 /* ---- CLIENT PAUSE: what it holds back must not get in front of others' commands ---- */
@@ -304,6 +307,7 @@ static void shared_waited(struct timer *timer)
 /* Writes what is unsent. False: nothing of it was written, since the connection is lost. */
 static bool shared_write(struct redis_shared *shared, struct redis_server *redis)
 {
+    uint32_t count = shared->unsent_owed.length;
     bool joined = redis_batch_join(shared);
     const struct buffer *bytes = joined ? redis_batch_bytes(shared) : &shared->unsent;
 
@@ -315,6 +319,7 @@ static bool shared_write(struct redis_shared *shared, struct redis_server *redis
     }
     buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
     shared->joinable = 0;
+    shared->last_sent = count;
     if (joined)
         redis_batch_sent(shared, redis);
     else
@@ -327,6 +332,24 @@ static bool shared_grows(const struct redis_shared *shared, const struct redis_s
 {
     return redis->owed.length > 0 && shared->joinable == shared->unsent_owed.length &&
            shared->joinable < REDIS_BATCH_KEYS_MAX;
+}
+
+/* True while commands wait for more of them (max_delay): if the last write carried several, so that
+ * one client that asks again and again waits for nobody. */
+static bool shared_delays(struct redis_shared *shared)
+{
+    const struct conf_redis *conf = shared->pool->redis;
+    uint64_t due_us;
+
+    if (!conf || conf->max_delay_us == 0 || shared->last_sent < 2 ||
+        shared->unsent_owed.length >= DELAYED_MAX ||
+        buffer_length(&shared->unsent) >= DELAYED_BYTES_MAX)
+        return false;
+    due_us = redis_owed_at(&shared->unsent_owed, 0)->since_us + conf->max_delay_us;
+    if (due_us <= loop_now_us(redis_shared_loop(shared)))
+        return false;
+    timer_set_by(redis_shared_loop(shared), &shared->delay, due_us);
+    return true;
 }
 
 /* What was gathered goes out. */
@@ -353,7 +376,7 @@ static void shared_send(struct redis_shared *shared, bool may_grow)
     }
     if (stream_pending(&redis->base.stream) > SERVER_PENDING_MAX || redis->base.stream.error)
         return; /* goes on when the server has taken that, or is found to be lost */
-    if (may_grow && shared_grows(shared, redis))
+    if (may_grow && (shared_grows(shared, redis) || shared_delays(shared)))
         return;
     if (redis->owed.length == 0)
         redis->progress_us = loop_now_us(redis_shared_loop(shared));
@@ -370,6 +393,13 @@ static void shared_send(struct redis_shared *shared, bool may_grow)
 static void shared_flush(struct task *task)
 {
     shared_send(container_of(task, struct redis_shared, flush), true);
+}
+
+static void shared_delayed(struct timer *timer)
+{
+    struct redis_shared *shared = container_of(timer, struct redis_shared, delay);
+
+    loop_defer(redis_shared_loop(shared), &shared->flush);
 }
 
 /* The connection that carried the client's last write, if it is still there for all. */
@@ -454,6 +484,7 @@ static void shared_free(struct pool *pool)
 
     ensure(!shared->server && !list_contains_any(&shared->stalled));
     timer_cancel(redis_shared_loop(shared), &shared->timer);
+    timer_cancel(redis_shared_loop(shared), &shared->delay);
     loop_undefer(redis_shared_loop(shared), &shared->flush);
     buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
     redis_owed_fini(&shared->unsent_owed);
@@ -468,6 +499,7 @@ void redis_shared_new(struct pool *pool)
     shared->pool = pool;
     shared->flush.run = shared_flush;
     shared->timer.expired = shared_waited;
+    shared->delay.expired = shared_delayed;
     shared->waiter.kind = &shared_waiter;
     list_init(&shared->stalled);
     /* One that min_pool_size has opened. */

@@ -12,6 +12,8 @@ struct redis_shared {
     struct redis_server *server; /* takes commands now; NULL: none does */
     struct waiter waiter;        /* for the next one */
     struct timer timer;          /* the wait has a limit; a pause ends */
+    struct timer delay;          /* what is unsent has waited for more */
+    uint32_t last_sent;          /* commands in the last write */
     struct task flush;
     struct buffer unsent; /* commands gathered in this turn, or while there is no connection */
     struct redis_owed_ring unsent_owed;

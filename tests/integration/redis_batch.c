@@ -252,6 +252,53 @@ START_TEST(every_client_gets_the_bytes_that_it_would_have_had_alone)
 }
 END_TEST
 
+/* ---- max_delay ---- */
+
+/* A pool that waits for longer than any test may take. */
+static void begin_delayed(void)
+{
+    begin("max_delay=60", "");
+}
+
+START_TEST(one_client_alone_waits_for_nobody_whatever_max_delay_is)
+{
+    redisContext *context;
+
+    begin_delayed();
+    context = redis_open(port);
+    for (int i = 0; i < 50; i++)
+        ck_assert_str_eq(redis_do(context, "INCR k"), text("%d", i + 1));
+    sluice_stop(&sluice);
+}
+END_TEST
+
+START_TEST(what_several_send_waits_for_max_delay_or_for_256_commands)
+{
+    redisContext *context, *other, *direct;
+
+    begin_delayed();
+    context = redis_open(port);
+    other = redis_open(port);
+    direct = redis_open(redis.port);
+    redisAppendCommand(context, "SET k 1");
+    redisAppendCommand(context, "GET k");
+    ck_assert_str_eq(redis_next(context), "OK");
+    ck_assert_str_eq(redis_next(context), "1");
+    ck_assert_str_eq(redis_do(direct, "CONFIG RESETSTAT"), "OK");
+    redisAppendCommand(context, "GET k");
+    for (int done = 0; !done;)
+        ck_assert_int_eq(redisBufferWrite(context, &done), REDIS_OK);
+    ck_assert_ptr_null(strstr(redis_do(direct, "INFO commandstats"), "cmdstat_get"));
+    for (int i = 0; i < 255; i++)
+        redisAppendCommand(other, "GET k");
+    for (int i = 0; i < 255; i++)
+        ck_assert_str_eq(redis_next(other), "1");
+    ck_assert_str_eq(redis_next(context), "1");
+    ck_assert_int_eq(counted("total_batch_duplicates"), 255);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 /* ---- one question of several clients ---- */
 
 #define CROWD 20
@@ -525,6 +572,8 @@ int main(void)
 
     suite_add_loop(suite, SUITE_OURS, 60, every_client_gets_the_bytes_that_it_would_have_had_alone,
                    2);
+    suite_add(suite, SUITE_OURS, 30, one_client_alone_waits_for_nobody_whatever_max_delay_is);
+    suite_add(suite, SUITE_OURS, 30, what_several_send_waits_for_max_delay_or_for_256_commands);
     suite_add(suite, SUITE_OURS, 30, one_question_goes_out_for_all_who_ask_at_once);
     suite_add(suite, SUITE_OURS, 30, a_wrong_type_and_a_forbidden_key_reach_only_who_asked);
     suite_add(suite, SUITE_OURS, 30, a_server_that_does_not_know_the_question_is_asked_singly);

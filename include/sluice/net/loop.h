@@ -22,7 +22,9 @@ struct turn;
 struct loop {
     struct event_base *base;
     struct event *timer_event; /* armed for the first timer of the heap */
-    uint64_t timer_event_us;   /* what it is armed for; 0 = not armed */
+    struct event *soon_event;  /* the same, when it is due within a millisecond; NULL: none */
+    int soon_fd;             /* of the kernel's timer; -1: none, so that it is due a little later */
+    uint64_t timer_event_us; /* what is armed for; 0 = neither */
     struct heap timers;
     struct list deferred; /* struct task */
     struct buffer_cache buffers;
@@ -83,7 +85,8 @@ static inline void loop_undefer(struct loop *loop, struct task *task)
         list_remove(&loop->deferred, &task->node);
 }
 
-/* Sets or moves the timer. Millisecond resolution. */
+/* Sets or moves the timer. It expires at due_us or up to a millisecond later; a timer that is set
+ * less than a millisecond before it is due does so within microseconds. */
 void timer_set(struct loop *loop, struct timer *timer, uint64_t due_us);
 
 /* Makes sure that the timer expires at due_us or earlier. An owner whose deadlines mostly move

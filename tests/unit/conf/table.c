@@ -89,6 +89,7 @@ static const struct {
     {"redis_command_timeout", "0", true},
     {"redis_connect_timeout", "5", true},
     {"redis_max_clients", "10000", true},
+    {"redis_max_delay", "0", true},
     {"redis_min_pool_size", "1", true},
     {"redis_pool_size", "8", true},
     {"redis_query_wait_timeout", "120", true},
