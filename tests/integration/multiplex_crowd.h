@@ -79,4 +79,23 @@ static inline long told(const char *column)
     return value;
 }
 
+/* One server, and no stall: client 0 has a statement on it that lasts, the others' are behind. */
+static inline void start_behind(const char *sql)
+{
+    start(1, "multiplex_stall = 0\nworkers = 1\n");
+    introduce(&crowd[0], SQL_WHILE);
+    ask(0, sql);
+    postgres_await_backends(sluice.postgres, 1, RUNS_LONG);
+    for (int i = 1; i < 4; i++)
+        ask(i, text("SELECT %d", i));
+    settle();
+    ck_assert_int_eq(told("in_flight"), 4);
+}
+
+static inline void behind_answer(void)
+{
+    for (int i = 1; i < 4; i++)
+        answers(i, number(i));
+}
+
 #endif

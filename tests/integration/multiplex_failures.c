@@ -2,25 +2,6 @@
 #include "harness/load.h"
 #include "multiplex_crowd.h"
 
-/* One server, and no stall: client 0 has a statement on it that lasts, the others' are behind. */
-static void start_behind(const char *sql)
-{
-    start(1, "multiplex_stall = 0\nworkers = 1\n");
-    introduce(&crowd[0], SQL_WHILE);
-    ask(0, sql);
-    postgres_await_backends(sluice.postgres, 1, RUNS_LONG);
-    for (int i = 1; i < 4; i++)
-        ask(i, text("SELECT %d", i));
-    settle();
-    ck_assert_int_eq(told("in_flight"), 4);
-}
-
-static void behind_answer(void)
-{
-    for (int i = 1; i < 4; i++)
-        answers(i, number(i));
-}
-
 START_TEST(a_client_that_vanishes_takes_nobody_with_it)
 {
     start_behind(SQL_WHILE);
@@ -129,7 +110,7 @@ START_TEST(cancels_in_a_race_never_hit_a_neighbour)
     struct client requests[ASKERS];
     int hits = 0;
 
-    start(2, "");
+    start(_i ? 8 : 2, text("workers = %d\n", _i + 1));
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < CROWD; i++)
             ask(i, text("SELECT %d", i));
@@ -196,7 +177,7 @@ START_TEST(killed_servers_mix_nothing_up)
                         .disturb = kill_one_backend,
                         .disturb_every = 300};
 
-    start(3, "server_login_retry = 1\n");
+    start(_i ? 8 : 3, text("server_login_retry = 1\nworkers = %d\n", _i + 1));
     load_run(&load);
     ck_assert_uint_eq(load.done + load.failed, 12000);
     ck_assert_uint_le(load.failed, 8 * 40);
@@ -325,9 +306,9 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_the_first_hits_nobody_behind_it);
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_one_behind_hits_it_alone);
     suite_add(suite, SUITE_OURS, 30, a_cancel_of_a_change_waits_for_its_turn);
-    suite_add(suite, SUITE_OURS, 90, cancels_in_a_race_never_hit_a_neighbour);
+    suite_add_loop(suite, SUITE_OURS, 90, cancels_in_a_race_never_hit_a_neighbour, 2);
     suite_add(suite, SUITE_OURS, 30, a_lost_server_fails_those_on_their_way_and_nobody_else);
-    suite_add(suite, SUITE_OURS, 90, killed_servers_mix_nothing_up);
+    suite_add_loop(suite, SUITE_OURS, 90, killed_servers_mix_nothing_up, 2);
     suite_add(suite, SUITE_OURS, 30, a_timeout_ends_only_the_statement_that_took_too_long);
     suite_add(suite, SUITE_OURS, 30, a_client_that_does_not_read_keeps_nobody);
     suite_add(suite, SUITE_OURS, 30, a_client_alone_may_read_as_late_as_it_likes);
