@@ -303,17 +303,7 @@ static void compare(PGconn *connection, const struct trial *trial)
 
 static void create_types(void)
 {
-    postgres_value(sluice.postgres,
-                   "CREATE EXTENSION citext;"
-                   "CREATE TYPE mood AS ENUM ('sad', 'ok', 'so, \"so\"');"
-                   "CREATE DOMAIN small AS int CHECK (value < 100);"
-                   "CREATE DOMAIN given AS text NOT NULL;"
-                   "CREATE DOMAIN word AS text COLLATE \"C\";"
-                   "CREATE DOMAIN list AS int[];"
-                   "CREATE TABLE u (id int PRIMARY KEY, t_id int, n int, w text);"
-                   "INSERT INTO u SELECT i, i %% 30, i %% 11, 'w' || i "
-                   "FROM generate_series(1, 50) i; CREATE INDEX ON u (t_id); ANALYZE u;"
-                   "GRANT ALL ON u TO PUBLIC");
+    postgres_value(sluice.postgres, "%s GRANT ALL ON u TO PUBLIC", SAMPLES_CREATE);
 }
 
 static void create_table(PGconn *connection, const struct sample *sample)
@@ -366,8 +356,20 @@ static int batches_all(void)
     return (int)console_sum(&sluice, "SHOW LOOKUPS", "batches");
 }
 
+/* So that values look otherwise than they do by default. */
+static void set_otherwise(struct client *client)
+{
+    static const char *const settings[] = {
+        "DateStyle = 'SQL, DMY'", "IntervalStyle = iso_8601", "TimeZone = 'Asia/Kolkata'",
+        "bytea_output = escape",  "extra_float_digits = -2",  "lc_monetary = 'C'",
+    };
+
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        ck_assert_ptr_nonnull(strstr(client_query(client, text("SET %s", settings[i])), "C(SET)"));
+}
+
 /* The part-th sixth of all types. */
-static void try_types(int part, bool plain)
+static void try_types(int part, bool plain, bool otherwise)
 {
     static struct trial trial;
     PGconn *connection;
@@ -375,6 +377,10 @@ static void try_types(int part, bool plain)
     start("");
     create_types();
     client_login(&single, &sluice, "user1", "q");
+    for (int i = 0; i < CROWD && otherwise; i++)
+        set_otherwise(&crowd[i]);
+    if (otherwise)
+        set_otherwise(&single);
     connection = connect_postgres();
     for (size_t type = (size_t)part; type < samples_count; type += 6) {
         trial = (struct trial){.sample = &samples[type], .simple = plain};
@@ -392,20 +398,26 @@ static void try_types(int part, bool plain)
 
 START_TEST(a_batch_answers_as_each_client_alone)
 {
-    try_types(_i, false);
+    try_types(_i, false, false);
 }
 END_TEST
 
 START_TEST(a_batch_of_queries_answers_as_each_client_alone)
 {
-    try_types(_i, true);
+    try_types(_i, true, false);
 }
 END_TEST
 
 START_TEST(several_workers_answer_as_each_client_alone)
 {
     workers = 2;
-    try_types(3 * _i + 1, _i);
+    try_types(3 * _i + 1, _i, false);
+}
+END_TEST
+
+START_TEST(other_settings_change_a_batch_s_answer_as_each_one_s)
+{
+    try_types(_i, _i % 2, true);
 }
 END_TEST
 
@@ -415,6 +427,7 @@ int main(void)
 
     suite_add_loop(suite, SUITE_OURS, 60, a_batch_answers_as_each_client_alone, 6);
     suite_add_loop(suite, SUITE_OURS, 60, a_batch_of_queries_answers_as_each_client_alone, 6);
+    suite_add_loop(suite, SUITE_OURS, 60, other_settings_change_a_batch_s_answer_as_each_one_s, 6);
     suite_add_loop(suite, SUITE_OURS, 60, several_workers_answer_as_each_client_alone, 2);
     return suite_finish(suite);
 }

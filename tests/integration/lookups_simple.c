@@ -68,6 +68,89 @@ START_TEST(a_literal_keeps_the_type_that_it_has_alone)
 }
 END_TEST
 
+/* Each of a type that PostgreSQL finds out. */
+static const char *const conditions[] = {
+    "id = 2147483647",
+    "id = 2147483648",
+    "id = -2147483648",
+    "id > -2147483649 AND id < 3",
+    "id < 9223372036854775807 AND id > 98",
+    "id < 9223372036854775808 AND id > 98",
+    "id > -9223372036854775809 AND id < 2",
+    "id = 5e0",
+    "id = .5e1",
+    "id = 05",
+    "id = +5",
+    "5 = id",
+    "id = (5)",
+    "id = -(-5)",
+    "id = ' 5 '",
+    "id = '5.0'",
+    "id = ''",
+    "id = '5'||''",
+    "id = '5'::text::int",
+    "id = CAST('5' AS int)",
+    "id = CAST(5 AS numeric)",
+    "id = B'101'::int",
+    "id = ANY ('{5,6}')",
+    "id = ANY (ARRAY[5, 6])",
+    "id IN ('5')",
+    "id IN (5, 6.0, '7')",
+    "id IN ('5', 'x')",
+    "id NOT IN (1, 2) AND id < 4",
+    "(id, name) = (5, 'thing 5')",
+    "id BETWEEN SYMMETRIC 7 AND 5",
+    "id = NULL",
+    "id IS NOT DISTINCT FROM 5",
+    "name = U&'thing \\0035'",
+    "name = N'thing 5'",
+    "name = $x$thing 5$x$",
+    "name = E'thing\\x205'",
+    "name = 'thing 5'::varchar(3)",
+    "name = 'thing ' || 5",
+    "name LIKE 'thing 9_'",
+    "name ~ '^thing 9.$'",
+    "name > 'thing 98' COLLATE \"C\"",
+    "name = 'thing\n5'",
+    "name = 'gr\xc3\xbc\xc3\x9f'",
+    "name = 'now'",
+    "length(name) = 7 AND id < 3",
+    "id = 5 AND name = 'thing 5' OR id = 6 AND NOT name = 'thing 6'",
+    "id = 5 LIMIT 1 OFFSET 0",
+    "id < 4 ORDER BY 1 DESC",
+    "id = 5/**/",
+    "id=5--",
+    "id = 5 AND true",
+    "id = 5 AND 'a' = 'a'",
+    "id = 5; ",
+    "id = 5 5",
+    "id = $1",
+};
+
+START_TEST(literals_of_every_notation_answer_as_alone)
+{
+    start("");
+    for (size_t step = 0; step < sizeof(conditions) / sizeof(conditions[0]); step++) {
+        char *sql = text("SELECT id, name FROM things WHERE %s", conditions[step]);
+
+        for (int round = 0; round < 2; round++) {
+            hold();
+            for (int i = 0; i < CROWD; i++)
+                ask_query(i, sql);
+            settle();
+            release();
+            for (int i = 0; i < CROWD; i++) {
+                const char *answer = client_answer(&crowd[i]), *alone = client_query(&ping, sql);
+
+                ck_assert_msg(strcmp(answer, alone) == 0, "%s: %s and not %s", sql, answer, alone);
+            }
+        }
+    }
+    ck_assert_int_ge(batches(), 10);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(several_statements_are_never_joined)
 {
     static const char *const queries[] = {
@@ -214,6 +297,7 @@ int main(void)
     Suite *suite = suite_create("lookups_simple");
 
     suite_add(suite, SUITE_OURS, 40, a_literal_keeps_the_type_that_it_has_alone);
+    suite_add(suite, SUITE_OURS, 40, literals_of_every_notation_answer_as_alone);
     suite_add(suite, SUITE_OURS, 20, several_statements_are_never_joined);
     suite_add(suite, SUITE_OURS, 20, an_error_is_only_the_client_s_whose_literal_it_is);
     suite_add(suite, SUITE_OURS, 20, a_query_and_a_bound_statement_each_get_their_own_messages);

@@ -20,6 +20,19 @@ struct sample {
 extern const struct sample samples[];
 extern const size_t samples_count;
 
+/* The types and the second table that they need. */
+#define SAMPLES_CREATE                                                                \
+    "CREATE EXTENSION citext;"                                                        \
+    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'so, \"so\"');"                           \
+    "CREATE TYPE pair AS (one int, other text);"                                      \
+    "CREATE DOMAIN small AS int CHECK (value < 100);"                                 \
+    "CREATE DOMAIN given AS text NOT NULL;"                                           \
+    "CREATE DOMAIN word AS text COLLATE \"C\";"                                       \
+    "CREATE DOMAIN list AS int[];"                                                    \
+    "CREATE TABLE u (id int PRIMARY KEY, t_id int, n int, w text);"                   \
+    "INSERT INTO u SELECT i, i % 30, i % 11, 'w' || i FROM generate_series(1, 50) i;" \
+    "CREATE INDEX ON u (t_id); ANALYZE u;"
+
 struct generated {
     char text[4096];
     char roles[LOOKUP_PARAMS_MAX]; /* of each parameter: 'c' a value of the type, 'C' an array of

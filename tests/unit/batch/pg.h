@@ -136,15 +136,7 @@ static inline bool pg_prepare(const char *name, const char *text)
 /* The types that generate.c's samples need beyond the built-in ones, and table u. */
 static inline void samples_create_types(void)
 {
-    pg_run("CREATE EXTENSION citext;"
-           "CREATE TYPE mood AS ENUM ('sad', 'ok', 'so, \"so\"');"
-           "CREATE DOMAIN small AS int CHECK (value < 100);"
-           "CREATE DOMAIN given AS text NOT NULL;"
-           "CREATE DOMAIN word AS text COLLATE \"C\";"
-           "CREATE DOMAIN list AS int[];"
-           "CREATE TABLE u (id int PRIMARY KEY, t_id int, n int, w text);"
-           "INSERT INTO u SELECT i, i %% 30, i %% 11, 'w' || i FROM generate_series(1, 50) i;"
-           "CREATE INDEX ON u (t_id); ANALYZE u");
+    pg_run("%s", SAMPLES_CREATE);
 }
 
 /* Table t, with a column c of the sample's type. */
