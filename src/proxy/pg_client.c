@@ -121,10 +121,17 @@ static uint64_t client_deadline(const struct pg_client *client, enum pg_error_co
     uint64_t due_us = UINT64_MAX, limit_us = 0;
 
     switch ((enum pg_client_state)client->state) {
+    case PG_CLIENT_WELCOME:
+        if (client->login->variant) {
+            /* It waits for the server that it keeps, where others wait with their first query. */
+            *why = PG_ERROR_QUERY_WAIT_TIMEOUT;
+            limit_us = settings->query_wait_timeout_us;
+            return limit_us ? client->connected_us + limit_us : UINT64_MAX;
+        }
+        /* fallthrough */
     case PG_CLIENT_STARTUP:
     case PG_CLIENT_CANCELLING:
     case PG_CLIENT_LOGIN:
-    case PG_CLIENT_WELCOME:
         *why = PG_ERROR_LOGIN_TIMEOUT;
         if (client->login->refused)
             return client->connected_us + REFUSED_US;
@@ -248,6 +255,10 @@ static void client_overdue(struct pg_client *client, enum pg_error_code why)
     switch (why) {
     case PG_ERROR_QUERY_WAIT_TIMEOUT:
         counter_add(&counters->wait_timeouts, 1);
+        if (client->state == PG_CLIENT_WELCOME) {
+            pg_client_close_failed(client, failure);
+            return;
+        }
         pg_lookups_leave(client);
         pool_unwait(client->pool, &client->waiter);
         pg_loss_refuse(client, failure);

@@ -285,6 +285,24 @@ START_TEST(limits_count_them)
 }
 END_TEST
 
+/* client_login_timeout is for proving who one is; the wait for a server has a limit of its own. */
+START_TEST(a_full_pool_is_waited_for_as_long_as_by_a_query)
+{
+    PGconn *one, *other;
+
+    start("p = {server} pool_size=1\n", "client_login_timeout = 1\nquery_wait_timeout = 3\n");
+    one = replicating("");
+    other = PQconnectdb(text("host=127.0.0.1 port=%u user=user1 password=user1 dbname=p "
+                             "replication=database",
+                             sluice.port));
+    ck_assert_int_eq(PQstatus(other), CONNECTION_BAD);
+    ck_assert_ptr_nonnull(strstr(PQerrorMessage(other), "query_wait_timeout"));
+    PQfinish(other);
+    PQfinish(one);
+    stop();
+}
+END_TEST
+
 START_TEST(timeouts_leave_streams_alone)
 {
     PGconn *connection, *ordinary;
@@ -357,6 +375,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 60, pg_recvlogical_receives_the_changes);
     suite_add(suite, SUITE_OURS, 60, pg_basebackup_copies_the_server);
     suite_add(suite, SUITE_OURS, 60, limits_count_them);
+    suite_add(suite, SUITE_OURS, 60, a_full_pool_is_waited_for_as_long_as_by_a_query);
     suite_add(suite, SUITE_OURS, 60, timeouts_leave_streams_alone);
     suite_add(suite, SUITE_OURS, 60, the_console_tells_them_apart);
     suite_add(suite, SUITE_OURS, 60, refusals_are_the_servers_own_and_stop_nobody);

@@ -1,6 +1,7 @@
 /* Ten thousand clients who begin TLS and do not go on: others are served meanwhile, memory stays in
  * bounds, and nothing is left when their time is up. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -79,10 +80,67 @@ START_TEST(ten_thousand_half_handshakes_disturb_nobody)
 }
 END_TEST
 
+static bool ended(const struct client *client)
+{
+    char bytes[4096];
+    ssize_t got;
+
+    do
+        got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    while (got > 0);
+    return got == 0 || errno != EAGAIN;
+}
+
+/* Each byte is progress, and none of them wins time: neither in a ClientHello as long as OpenSSL
+ * takes it, nor in a startup packet behind a handshake. The other is asked between any two. */
+START_TEST(a_slow_handshake_has_its_time_and_holds_up_nobody)
+{
+    enum { MESSAGE_BYTES = 130000, RECORD_BYTES = 1000 };
+    struct sluice sluice;
+    struct client slow, other;
+    size_t sent = 0;
+
+    sluice_start(&sluice, .settings = text("client_login_timeout = 2\nworkers = 1\n%s",
+                                           client_tls("prefer", "server")));
+    client_login(&other, &sluice, "user1", "p");
+    client_open(&slow, &sluice);
+    if (_i == 0) {
+        static const unsigned char record[] = {0x16, 3, 1, RECORD_BYTES >> 8, RECORD_BYTES & 255};
+        static const unsigned char hello[] = {
+            1, MESSAGE_BYTES >> 16, MESSAGE_BYTES >> 8 & 255, MESSAGE_BYTES & 255, 3, 3};
+
+        client_send(&slow, put_int32(put_int32(put_new(), 8), SSL_REQUEST_CODE));
+        ck_assert_int_eq(recv(slow.fd, &(char){0}, 1, 0), 1);
+        client_send(&slow,
+                    put_bytes(put_bytes(put_new(), record, sizeof(record)), hello, sizeof(hello)));
+        sent = sizeof(hello);
+    } else {
+        client_secure(&slow, 1);
+        client_send(&slow, put_int32(put_int32(put_new(), 9000), PROTOCOL_3_0));
+    }
+    while (!ended(&slow)) {
+        static const unsigned char record[] = {0x16, 3, 1, RECORD_BYTES >> 8, RECORD_BYTES & 255};
+
+        if (_i == 0 && sent % RECORD_BYTES == 0)
+            client_send(&slow, put_bytes(put_new(), record, sizeof(record)));
+        if (_i == 0 ? sent < MESSAGE_BYTES - 1 : sent < 8000)
+            client_send(&slow, put_bytes(put_new(), "x", 1));
+        sent++;
+        ck_assert_str_eq(client_query(&other, "SELECT 1"), "T(?column?) D(1) C(SELECT 1) Z(I)");
+    }
+    ck_assert_uint_gt(sent, 100);
+    ck_assert_uint_ge(sluice_log_count(&sluice, "client_login_timeout"), 1);
+    client_close(&slow);
+    client_close(&other);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tls_crowd");
 
     suite_add(suite, SUITE_OURS, 120, ten_thousand_half_handshakes_disturb_nobody);
+    suite_add_loop(suite, SUITE_OURS, 40, a_slow_handshake_has_its_time_and_holds_up_nobody, 2);
     return suite_finish(suite);
 }
