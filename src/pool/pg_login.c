@@ -510,6 +510,8 @@ bool pg_login_message(struct pg_server *pg, uint8_t type, const uint8_t *body, s
 {
     switch (type) {
     case PG_AUTHENTICATION:
+        if (pg->login->authenticated)
+            break;
         return login_authenticate(pg, body, length);
     case PG_PARAMETER_STATUS:
         if (pg_server_parameter(pg, body, length))

@@ -41,6 +41,10 @@ static const struct answer {
                                            "OAUTH\0\0\0"),
     ANSWER("a SASL continuation out of turn", "R\0\0\0\x0c\0\0\0\x0br=12"),
     ANSWER("SASL success out of turn", "R\0\0\0\x0c\0\0\0\x0cv=12"),
+    ANSWER("success twice", "R\0\0\0\x08\0\0\0\0R\0\0\0\x08\0\0\0\0"),
+    ANSWER("a password asked for behind success", "R\0\0\0\x08\0\0\0\0R\0\0\0\x08\0\0\0\3"),
+    ANSWER("a SCRAM exchange behind success", "R\0\0\0\x08\0\0\0\0R\0\0\0\x17\0\0\0\x0a"
+                                              "SCRAM-SHA-256\0\0"),
     ANSWER("an error without SQLSTATE", "E\0\0\0\x0bMoops\0\0"),
     ANSWER("an error without fields", "E\0\0\0\5\0"),
     ANSWER("an empty error", "E\0\0\0\4"),
