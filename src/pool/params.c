@@ -119,7 +119,7 @@ static size_t content_put(char *content, size_t length, const char *name, const 
     return length + name_bytes + value_bytes;
 }
 
-/* Names go into SET statements as they are, so a hostile one must not get in. */
+/* Names go into statements of ours, so a hostile one must not get in. */
 static bool name_plain(const char *name)
 {
     return name[0] &&
@@ -235,6 +235,18 @@ size_t params_difference(const struct params *to, const struct params *from, cha
     return length;
 }
 
+/* With its words in quotes: one may be reserved, as in user.id. */
+static char *name_put(char *text, const char *name)
+{
+    *text++ = '"';
+    for (; *name; name++)
+        if (*name == '.')
+            text = stpcpy(text, "\".\"");
+        else
+            *text++ = *name;
+    return stpcpy(text, "\"");
+}
+
 /* Settings that are lists of names which SET would quote as one (GUC_LIST_QUOTE; PostgreSQL allows
  * no further ones). */
 static bool setting_is_name_list(const char *name)
@@ -253,7 +265,7 @@ static char *setting_put(char *text, const char *name, const char *value)
     bool list = setting_is_name_list(name);
 
     text = stpcpy(text, list ? "SELECT pg_catalog.set_config('" : "SET ");
-    text = stpcpy(stpcpy(text, name), list ? "',E'" : "=E'");
+    text = stpcpy(list ? stpcpy(text, name) : name_put(text, name), list ? "',E'" : "=E'");
     for (; *value; value++) {
         if (*value == '\'')
             *text++ = '\'';
@@ -274,7 +286,7 @@ size_t settings_difference(const struct params *to, const struct params *from,
     for (const char *name = params_next(from, NULL, &value); name;
          name = params_next(from, name, &value))
         if (!params_get(to, name) && strcasecmp(name, "role") != 0)
-            at = stpcpy(stpcpy(stpcpy(at, "RESET "), name), ";");
+            at = stpcpy(name_put(stpcpy(at, "RESET "), name), ";");
     for (const char *name = params_next(to, NULL, &value); name;
          name = params_next(to, name, &value)) {
         const char *present = params_get(from, name);

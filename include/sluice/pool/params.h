@@ -70,8 +70,9 @@ size_t params_difference(const struct params *to, const struct params *from, cha
 
 /* The value of a setting that is tracked is kept as E'...' wants it: as bytea's output format
  * `escape` writes the bytes, whatever their encoding. Writes the statements that turn what a server
- * has from the one set into the other; an error in one of them ends the server's session
- * (exit_on_error), so that nothing behind it is done. Returns the length, without the NUL. */
+ * has from the one set into the other; an error in one of them ends the
+ * server's session (exit_on_error), so that nothing behind it is done. Returns the length, without
+ * the NUL. */
 #define SETTINGS_TEXT_BYTES (6 * PARAMS_BYTES_MAX + 64 * PARAMS_MAX)
 size_t settings_difference(const struct params *to, const struct params *from,
                            char text[SETTINGS_TEXT_BYTES]);
