@@ -1,6 +1,7 @@
 /* What `auto` takes for a lookup, and what it refuses: each statement answers as it does alone, in
  * both protocols, and the console tells which way it went. */
 #include "lookups_crowd.h"
+#include "sluice/batch/mask.h"
 
 #define REFUSED_VIEW "it reads a view, a foreign or temporary table, or a sequence"
 
@@ -160,11 +161,13 @@ static void check(const char *sql, const char *keys, bool same)
     }
 }
 
-/* A batch of it was asked. */
-static bool tried(const char *sql)
+/* Of its row in the console, which shows no literals. */
+static const char *seen(const char *sql, const char *column)
 {
-    return atol(console_told(&sluice, "SHOW LOOKUPS", sql, "keys")) > 0 ||
-           atol(console_told(&sluice, "SHOW LOOKUPS", sql, "errors")) > 0;
+    char masked[1000];
+
+    mask_text(sql, strlen(sql), masked, sizeof(masked));
+    return console_told(&sluice, "SHOW LOOKUPS", masked, column);
 }
 
 START_TEST(each_answers_as_alone_and_the_console_tells_which_are_batched)
@@ -178,10 +181,11 @@ START_TEST(each_answers_as_alone_and_the_console_tells_which_are_batched)
         check(sql, statements[i].keys, !draws(sql));
         if (simple)
             continue;
-        ck_assert_msg(strcmp(console_told(&sluice, "SHOW LOOKUPS", sql, "refusal"),
-                             refusal ? refusal : "") == 0,
-                      "%s: %s", sql, console_told(&sluice, "SHOW LOOKUPS", sql, "refusal"));
-        ck_assert_msg(tried(sql) == !refusal, "%s", sql);
+        ck_assert_msg(strcmp(seen(sql, "refusal"), refusal ? refusal : "") == 0, "%s: %s", sql,
+                      seen(sql, "refusal"));
+        /* A batch of it was asked, though some have keys that fail each. */
+        ck_assert_msg((atol(seen(sql, "keys")) + atol(seen(sql, "errors")) > 0) == !refusal, "%s",
+                      sql);
     }
     ck_assert_int_gt(batches(), 10);
     sluice_stop(&sluice);
