@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "page.h"
+#include "pages.h"
+#include "sluice/base/ensure.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/net/listener.h"
@@ -21,8 +22,6 @@
 /* A connection that is older is closed, whatever it does. */
 #define CONNECTION_US (10 * US_PER_S)
 #define SWEEP_US US_PER_S
-/* So long an answer waits for what it has to tell. */
-#define ANSWER_US (5 * US_PER_S)
 #define HEADERS_BYTES_MAX 8192u
 /* What is read and not looked at yet. More than headers may have: evhttp would else wait for what
  * it has no room for, and look again and again. */
@@ -38,8 +37,11 @@ struct http {
     struct list connections; /* struct http_connection */
     struct list answers;     /* struct http_answer */
     struct timer sweep;
+    struct pages pages;
     bool full; /* no connection is accepted */
 };
+
+static struct http *only_http; /* of the process */
 
 /* We hold a reference to each bufferevent, so that its descriptor is not used again behind our
  * back: evhttp tells of the end only of those that have asked for something. */
@@ -49,101 +51,26 @@ struct http_connection {
     uint64_t since_us;
 };
 
-/* A request whose answer needs a survey, and maybe more. */
+/* A request whose answer is being made. */
 struct http_answer {
     struct list_node node;
     struct http *http;
-    struct evhttp_request *request; /* NULL: its client has gone */
-    const struct page_row *page;
-    struct survey *survey; /* when it is there */
-    uint64_t since_us;
-    uint64_t after; /* of the query */
+    struct evhttp_request *request;
+    struct page_reader reader;
 };
 
-struct page_row {
-    const char *path, *type;
-    unsigned survey; /* SURVEY_ bits that it needs; 0 = none */
-    int (*write)(FILE *page, const struct show_source *source); /* the status */
-    /* NULL, or true when what it tells is known; else http_look_again() will be called. */
-    bool (*known)(const struct show_source *source);
-};
-
-static int write_metrics(FILE *page, const struct show_source *source)
+static void text_sent(const void *bytes, size_t length, void *text)
 {
-    page_metrics(page, source);
-    return HTTP_OK;
+    page_text_drop(text);
 }
 
-static int write_json(FILE *page, const struct show_source *source)
+static void request_answer(struct evhttp_request *request, struct page_text *text)
 {
-    page_json(page, source);
-    return HTTP_OK;
-}
-
-static int write_history(FILE *page, const struct show_source *source)
-{
-    page_history(page, source);
-    return HTTP_OK;
-}
-
-static int write_dashboard(FILE *page, const struct show_source *source)
-{
-    fwrite(dashboard_html, 1, dashboard_html_bytes, page);
-    return HTTP_OK;
-}
-
-static int write_health(FILE *page, const struct show_source *source)
-{
-    fputs("ok\n", page);
-    return HTTP_OK;
-}
-
-static bool admin_stopped(const struct admin *admin)
-{
-    return admin->ending || admin->paused || admin->suspended;
-}
-
-static bool ready_known(const struct show_source *source)
-{
-    return admin_stopped(source->admin) ||
-           readiness_known(&source->admin->readiness, source->survey);
-}
-
-static int write_ready(FILE *page, const struct show_source *source)
-{
-    if (admin_stopped(source->admin))
-        fputs("paused or shutting down\n", page);
-    else if (readiness_write(page, &source->admin->readiness, source->survey) == 0) {
-        fputs("ok\n", page);
-        return HTTP_OK;
-    }
-    return HTTP_SERVUNAVAIL;
-}
-
-static const struct page_row pages[] = {
-    {"/", "text/html; charset=utf-8", 0, write_dashboard, NULL},
-    {"/history.json", "application/json",
-     SURVEY_POOLS | SURVEY_WAITING | SURVEY_SLOWEST | SURVEY_BATCH_MAX, write_history, NULL},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", SURVEY_POOLS, write_metrics, NULL},
-    {"/stats.json", "application/json", SURVEY_POOLS, write_json, NULL},
-    {"/healthz", "text/plain; charset=utf-8", 0, write_health, NULL},
-    {"/readyz", "text/plain; charset=utf-8", SURVEY_POOLS, write_ready, ready_known},
-};
-
-static void request_answer(struct evhttp_request *request, const struct page_row *row,
-                           const struct show_source *source)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *page = open_memstream(&text, &length);
     struct evbuffer *body = evbuffer_new();
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    int status;
 
-    ensure(page && body);
-    status = row->write(page, source);
-    fclose(page);
-    evhttp_add_header(headers, "Content-Type", row->type);
+    ensure(body);
+    evhttp_add_header(headers, "Content-Type", text->page->type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     evhttp_add_header(headers, "Content-Security-Policy",
@@ -153,57 +80,39 @@ static void request_answer(struct evhttp_request *request, const struct page_row
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         char number[32];
 
-        snprintf(number, sizeof(number), "%zu", length);
+        snprintf(number, sizeof(number), "%zu", text->length);
         evhttp_add_header(headers, "Content-Length", number);
     } else {
-        evbuffer_add(body, text, length);
+        page_text_hold(text);
+        ensure(evbuffer_add_reference(body, text->bytes, text->length, text_sent, text) == 0);
     }
-    evhttp_send_reply(request, status, status == HTTP_OK ? "OK" : "Service Unavailable", body);
+    evhttp_send_reply(request, text->status, text->status == HTTP_OK ? "OK" : "Service Unavailable",
+                      body);
     evbuffer_free(body);
-    free(text);
 }
 
-static void answer_free(struct http_answer *answer)
+static void answer_made(struct page_reader *reader, struct page_text *text)
 {
+    struct http_answer *answer = container_of(reader, struct http_answer, reader);
+    struct evhttp_request *request = answer->request;
+
     list_remove(&answer->http->answers, &answer->node);
-    if (answer->survey)
-        survey_free(answer->survey);
     free(answer);
+    request_answer(request, text);
 }
 
-/* Answers when all is known that the page tells, or when it has taken too long. */
-static void answer_look(struct http_answer *answer)
+static void answer_drop(struct http_answer *answer)
 {
-    struct show_source source = {
-        .admin = answer->http->admin, .survey = answer->survey, .after = answer->after};
-    const struct page_row *page = answer->page;
-    bool late = loop_now_us(source.admin->host.loop) > answer->since_us + ANSWER_US;
-
-    if (answer->request && page->known && !page->known(&source) && !late)
-        return;
-    if (answer->request)
-        request_answer(answer->request, page, &source);
-    answer_free(answer);
+    pages_leave(&answer->reader);
+    list_remove(&answer->http->answers, &answer->node);
+    free(answer);
 }
 
 static void http_look_again(void *owner)
 {
     struct http *http = owner;
 
-    LIST_EACH_SAFE (&http->answers, node, next) {
-        struct http_answer *answer = container_of(node, struct http_answer, node);
-
-        if (answer->survey)
-            answer_look(answer);
-    }
-}
-
-static void http_surveyed(struct survey *survey)
-{
-    struct http_answer *answer = survey->asker;
-
-    answer->survey = survey;
-    answer_look(answer);
+    pages_look_again(&http->pages);
 }
 
 static void http_open_doors(struct http *http, bool open)
@@ -236,8 +145,8 @@ static void connection_closed(struct evhttp_connection *evhttp, void *argument)
     LIST_EACH_SAFE (&http->answers, node, next) {
         struct http_answer *answer = container_of(node, struct http_answer, node);
 
-        if (answer->request && evhttp_request_get_connection(answer->request) == evhttp)
-            answer->request = NULL;
+        if (evhttp_request_get_connection(answer->request) == evhttp)
+            answer_drop(answer);
     }
     LIST_EACH_SAFE (&http->connections, node, next) {
         struct http_connection *connection = container_of(node, struct http_connection, node);
@@ -250,32 +159,26 @@ static void connection_closed(struct evhttp_connection *evhttp, void *argument)
 static void http_requested(struct evhttp_request *request, void *argument)
 {
     struct http *http = argument;
-    struct show_source source = {.admin = http->admin};
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = evhttp_uri_get_path(uri), *query = evhttp_uri_get_query(uri);
+    const struct page *page = path ? page_find(path) : NULL;
     struct http_answer *answer;
+    uint64_t after = 0;
 
     evhttp_connection_set_closecb(evhttp_request_get_connection(request), connection_closed, http);
-    for (size_t i = 0; path && i < sizeof(pages) / sizeof(pages[0]); i++) {
-        if (strcmp(path, pages[i].path) != 0)
-            continue;
-        if (!pages[i].survey) {
-            request_answer(request, &pages[i], &source);
-            return;
-        }
-        answer = memory_new(sizeof(*answer));
-        answer->http = http;
-        answer->request = request;
-        answer->page = &pages[i];
-        answer->since_us = loop_now_us(http->admin->host.loop);
-        if (query && strncmp(query, "after=", 6) == 0)
-            answer->after = strtoull(query + 6, NULL, 10);
-        list_push_back(&http->answers, &answer->node);
-        survey_take(http->admin->host.process, pages[i].survey, http_surveyed, answer);
+    if (!page) {
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
+        evhttp_send_error(request, HTTP_NOTFOUND, NULL);
         return;
     }
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
-    evhttp_send_error(request, HTTP_NOTFOUND, NULL);
+    if (query && strncmp(query, "after=", 6) == 0)
+        after = strtoull(query + 6, NULL, 10);
+    answer = memory_new(sizeof(*answer));
+    answer->http = http;
+    answer->request = request;
+    answer->reader.made = answer_made;
+    list_push_back(&http->answers, &answer->node);
+    pages_read(&http->pages, page, after, &answer->reader);
 }
 
 static void http_sweep(struct timer *timer)
@@ -293,8 +196,22 @@ static void http_sweep(struct timer *timer)
         shutdown(bufferevent_getfd(connection->bytes), SHUT_RDWR);
         connection_drop(http, connection);
     }
+    if (http->connections.length < CONNECTIONS_MAX)
+        http_open_doors(http, true);
     if (list_contains_any(&http->connections))
         timer_set(http->admin->host.loop, timer, now_us + SWEEP_US);
+}
+
+/* Out of descriptors: the connection would be announced again and again. The argument is evhttp's,
+ * which tells nothing of us. */
+static void http_accept_failed(struct evconnlistener *door, void *evhttp)
+{
+    struct http *http = only_http;
+    struct loop *loop = http->admin->host.loop;
+
+    log_warning("stats_listen: accept failed: %s", strerror(errno));
+    http_open_doors(http, false);
+    timer_set_by(loop, &http->sweep, loop_now_us(loop) + SWEEP_US);
 }
 
 static struct bufferevent *http_accepted(struct event_base *base, void *argument)
@@ -318,9 +235,10 @@ static struct bufferevent *http_accepted(struct event_base *base, void *argument
 /* "127.0.0.1:9127", "[::1]:9127" or a path. Returns the socket, or -1 with errno. */
 static int door_open(const char *where, char **unix_path)
 {
-    char host[64];
+    char host[64], *end;
     const char *colon = strrchr(where, ':');
     struct address address;
+    unsigned long number;
     size_t length;
 
     if (where[0] == '/' || where[0] == '@') {
@@ -332,7 +250,10 @@ static int door_open(const char *where, char **unix_path)
     }
     errno = EINVAL;
     length = colon ? (size_t)(colon - where) : 0;
-    if (length == 0 || length >= sizeof(host))
+    if (length == 0 || length >= sizeof(host) || colon[1] < '0' || colon[1] > '9')
+        return -1;
+    number = strtoul(colon + 1, &end, 10);
+    if (*end || number < 1 || number > UINT16_MAX)
         return -1;
     if (where[0] == '[' && where[length - 1] == ']') {
         where++;
@@ -340,8 +261,7 @@ static int door_open(const char *where, char **unix_path)
     }
     memcpy(host, where, length);
     host[length] = '\0';
-    if (!address_parse(strcmp(host, "*") == 0 ? "0.0.0.0" : host,
-                       (uint16_t)strtoul(colon + 1, NULL, 10), &address))
+    if (!address_parse(strcmp(host, "*") == 0 ? "0.0.0.0" : host, (uint16_t)number, &address))
         return -1;
     return listener_open_tcp(&address, BACKLOG, false, false);
 }
@@ -358,6 +278,7 @@ static void http_open(struct http *http, const char *where)
     http->doors[place] = evconnlistener_new(http->admin->host.loop->base, NULL, NULL,
                                             LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     ensure(http->doors[place] && evhttp_bind_listener(http->server, http->doors[place]));
+    evconnlistener_set_error_cb(http->doors[place], http_accept_failed);
     http->door_count++;
 }
 
@@ -366,10 +287,13 @@ struct http *http_new(struct admin *admin)
     const struct conf_list *where = &admin_conf(admin)->stats_listen;
     struct http *http = memory_new(sizeof(*http));
 
+    ensure(!only_http);
+    only_http = http;
     http->admin = admin;
     readiness_init(&admin->readiness, admin, http_look_again, http);
     list_init(&http->connections);
     list_init(&http->answers);
+    pages_init(&http->pages, admin);
     http->sweep.expired = http_sweep;
     http->server = evhttp_new(admin->host.loop->base);
     ensure(http->server);
@@ -391,7 +315,8 @@ void http_free(struct http *http)
     struct list_node *node;
 
     while ((node = list_first(&http->answers)))
-        answer_free(container_of(node, struct http_answer, node));
+        answer_drop(container_of(node, struct http_answer, node));
+    pages_fini(&http->pages);
     evhttp_free(http->server);
     while ((node = list_first(&http->connections)))
         connection_drop(http, container_of(node, struct http_connection, node));
@@ -401,5 +326,6 @@ void http_free(struct http *http)
         free(http->unix_paths[i]);
     }
     timer_cancel(http->admin->host.loop, &http->sweep);
+    only_http = NULL;
     free(http);
 }

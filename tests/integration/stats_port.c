@@ -233,6 +233,32 @@ START_TEST(health_and_readiness_differ)
 }
 END_TEST
 
+/* Several addresses and a Unix socket; what cannot be had is told and hinders nobody. */
+START_TEST(it_listens_in_several_places)
+{
+    static const char *const wrong[] = {"127.0.0.1:99999", "127.0.0.1:0",  "127.0.0.1:80x",
+                                        "127.0.0.1: 80",   "127.0.0.1:-1", "nowhere"};
+    static const char request[] = "GET /healthz HTTP/1.1\r\n\r\n";
+    char *directory = process_directory(), *where = text("%s", ""), *path;
+    int fd;
+
+    port = process_free_port();
+    path = text("%s/stats", directory);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        where = text("%s, %s", where, wrong[i]);
+    sluice_start(&sluice, .settings = text("stats_listen = 127.0.0.2:%u, %s, 127.0.0.1:%u%s\n",
+                                           port, path, port, where));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        sluice_await_log(&sluice, text("stats_listen: could not listen on \"%s\"", wrong[i]));
+    ck_assert(has(http_get(port, "/healthz"), " 200 OK"));
+    fd = http_open_unix(path);
+    ck_assert_int_gt(write(fd, request, sizeof(request) - 1), 0);
+    ck_assert(has(http_rest(fd), " 200 OK"));
+    sluice_stop(&sluice);
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
 START_TEST(only_get_and_head_and_only_its_pages)
 {
     char *answer;
@@ -303,6 +329,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, latencies_are_measured_for_each_pool);
     suite_add(suite, SUITE_OURS, 20, json_has_the_tables_of_the_console);
     suite_add(suite, SUITE_OURS, 20, health_and_readiness_differ);
+    suite_add(suite, SUITE_OURS, 20, it_listens_in_several_places);
     suite_add(suite, SUITE_OURS, 20, only_get_and_head_and_only_its_pages);
     suite_add(suite, SUITE_OURS, 60, idle_connections_do_not_lock_others_out);
     suite_add(suite, SUITE_OURS, 20, a_client_may_leave_before_its_answer);

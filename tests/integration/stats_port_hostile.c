@@ -2,8 +2,10 @@
  * their connection, and nobody else notices. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,6 +187,68 @@ START_TEST(clients_that_do_not_read_are_closed)
 }
 END_TEST
 
+/* The pooler has no descriptor left: it goes on with what it has, tells so about once a second, and
+ * answers when there are some again. */
+START_TEST(without_descriptors_nothing_spins)
+{
+    enum { DESCRIPTORS = 120 };
+    struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
+    int idle[DESCRIPTORS - 20], fd;
+    char answer[16] = "";
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    start();
+    sql_do(client, "SELECT 1");
+    for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+        idle[i] = http_open(sluice.port); /* a client that does not say who it is */
+    sluice_await_log(&sluice, "WARNING accept failed");
+    fd = http_open(port);
+    ck_assert_int_gt(write(fd, "GET /healthz HTTP/1.1\r\n\r\n", 25), 0);
+    await(sluice_log_count(&sluice, "stats_listen: accept failed") >= 2, 20);
+    sql_do(client, "SELECT 1");
+    ck_assert_uint_le(sluice_log_count(&sluice, "stats_listen: accept failed"),
+                      2 + (size_t)(20 * slow_factor()));
+    for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+        close(idle[i]);
+    ck_assert_int_gt(read(fd, answer, sizeof(answer) - 1), 0);
+    ck_assert_msg(answered(answer, " 200"), "%s", answer);
+    close(fd);
+    end();
+}
+END_TEST
+
+/* What was asked for while the pooler could not look is answered by the same page: the workers are
+ * not asked by each. */
+START_TEST(those_who_ask_at_once_share_a_page)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
+    enum { ASKERS = 12 }; /* no more than may wait for accept() */
+    char *uptimes[ASKERS];
+    unsigned pages = 0;
+    int asker[ASKERS];
+
+    start();
+    sluice_signal(&sluice, SIGSTOP);
+    for (unsigned i = 0; i < ASKERS; i++) {
+        asker[i] = http_open(port);
+        ck_assert_int_eq(write(asker[i], request, sizeof(request) - 1), sizeof(request) - 1);
+    }
+    sluice_signal(&sluice, SIGCONT);
+    for (unsigned i = 0; i < ASKERS; i++) {
+        char *answer = http_rest(asker[i]), *uptime = strstr(answer, "\nsluice_uptime_seconds ");
+        bool known = false;
+
+        ck_assert_msg(answered(answer, " 200") && uptime, "%s", answer);
+        uptimes[i] = text("%.40s", uptime);
+        for (unsigned j = 0; j < i; j++)
+            known |= strcmp(uptimes[j], uptimes[i]) == 0;
+        pages += !known;
+    }
+    ck_assert_uint_le(pages, ASKERS / 2);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stats_port_hostile");
@@ -194,6 +258,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, a_request_may_come_byte_by_byte);
     suite_add(suite, SUITE_OURS, 20, of_pipelined_requests_the_first_is_answered);
     suite_add_loop(suite, SUITE_OURS, 60, floods_are_cut_off, sizeof(floods) / sizeof(floods[0]));
+    suite_add(suite, SUITE_OURS, 30, without_descriptors_nothing_spins);
+    suite_add(suite, SUITE_OURS, 30, those_who_ask_at_once_share_a_page);
     suite_add(suite, SUITE_OURS, 60, clients_that_do_not_read_are_closed);
     return suite_finish(suite);
 }

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "harness/suite.h"
@@ -39,22 +40,39 @@ int http_open(uint16_t port)
     return fd;
 }
 
-static char *http_exchange(uint16_t port, const char *request, bool end)
+int http_open_unix(const char *path)
 {
-    int fd = http_open(port);
-    static char answer[1 << 20];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_uint_lt(strlen(path), sizeof(address.sun_path));
+    strcpy(address.sun_path, path);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+char *http_rest(int fd)
+{
+    static char answer[8 << 20];
     size_t length = 0;
     ssize_t got;
 
-    ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
-    if (end)
-        shutdown(fd, SHUT_WR);
     while (length < sizeof(answer) - 1 &&
            (got = read(fd, answer + length, sizeof(answer) - 1 - length)) > 0)
         length += (size_t)got;
     answer[length] = '\0';
     close(fd);
     return answer;
+}
+
+static char *http_exchange(uint16_t port, const char *request, bool end)
+{
+    int fd = http_open(port);
+
+    ck_assert_int_eq(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+    if (end)
+        shutdown(fd, SHUT_WR);
+    return http_rest(fd);
 }
 
 char *http_ask(uint16_t port, const char *request)

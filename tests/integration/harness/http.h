@@ -7,6 +7,11 @@
 
 /* A connection. */
 int http_open(uint16_t port);
+int http_open_unix(const char *path);
+
+/* All that comes back on it until the end; closes it. The answer lives until the next call of any
+ * of these. */
+char *http_rest(int fd);
 
 /* True when somebody listens there. */
 bool http_try(uint16_t port);
