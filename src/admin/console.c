@@ -394,15 +394,47 @@ static void console_welcome(struct console *console)
     console_ready_for_query(console);
 }
 
-static void console_refuse(struct console *console)
+void console_end(struct console *console, const char *sqlstate, const char *reason)
 {
     uint8_t bytes[256];
     struct pg_writer writer = pg_writer_of(bytes, sizeof(bytes));
 
-    pg_write_error(&writer, PG_ERROR, "FATAL", "53300", "too many clients of the console", NULL,
-                   NULL);
+    pg_write_error(&writer, PG_ERROR, "FATAL", sqlstate, reason, NULL, NULL);
     stream_write(&console->client->stream, bytes, writer.length);
-    console_close(console, "too many clients of the console");
+    console_close(console, reason);
+}
+
+/* The one that has been idle for longest: of stats_users, if there is one. */
+static struct console *console_idle_longest(const struct admin *admin, const struct console *but)
+{
+    struct console *found = NULL;
+
+    LIST_EACH_SAFE (&admin->consoles, node, next) {
+        struct console *console = container_of(node, struct console, node);
+
+        if (console == but || console->state != CONSOLE_IDLE || console == admin->suspender)
+            continue;
+        if (!found || console->client->admin < found->client->admin ||
+            (console->client->admin == found->client->admin &&
+             console->request_us < found->request_us))
+            found = console;
+    }
+    return found;
+}
+
+/* There is no time limit on idle clients of the console, since monitoring stays connected; so that
+ * they cannot lock an operator out, one of them makes room. False: nobody can. */
+static bool console_make_room(struct console *console)
+{
+    struct console *idle;
+
+    if (console->admin->consoles.length <= CONSOLES_MAX)
+        return true;
+    idle = console_idle_longest(console->admin, console);
+    if (!idle)
+        return false;
+    console_end(idle, "53300", "too many clients of the console, and this one was idle");
+    return true;
 }
 
 void console_new(struct admin *admin, struct console_client *client)
@@ -417,8 +449,8 @@ void console_new(struct admin *admin, struct console_client *client)
     client->stream.ready = console_stream_ready;
     stream_attach(&client->stream, admin->host.loop);
     list_push_back(&admin->consoles, &console->node);
-    if (admin->consoles.length > CONSOLES_MAX) {
-        console_refuse(console);
+    if (!console_make_room(console)) {
+        console_end(console, "53300", "too many clients of the console");
         return;
     }
     admin->commands.values[COUNTER_client_login_count]++;

@@ -44,6 +44,9 @@ void console_new(struct admin *admin, struct console_client *client);
 /* Closes and frees. */
 void console_close(struct console *console, const char *reason);
 
+/* The same, after telling the client. */
+void console_end(struct console *console, const char *sqlstate, const char *reason);
+
 /* For a command: it is done when look() says so; it is asked with a new survey, again and again. */
 void console_wait(struct console *console, unsigned survey,
                   enum outcome (*look)(struct console *console, const struct survey *survey,

@@ -157,6 +157,8 @@ void control_cancel(struct console *console)
 {
     const char *database = console->statement.argument;
 
+    if (console->look == look_suspended)
+        admin_resume(console->admin);
     if (console->look != look_paused)
         return;
     if (!database[0])
@@ -230,6 +232,18 @@ static enum outcome look_kill_client(struct console *console, const struct surve
 {
     uint64_t id = strtoull(console->statement.argument, NULL, 0);
 
+    LIST_EACH_SAFE (&console->admin->consoles, node, next) {
+        struct console *other = container_of(node, struct console, node);
+
+        if (other->client->id != id)
+            continue;
+        if (other == console) {
+            pool_failure_set(failure, "55000", "the client is the one that asks");
+            return OUTCOME_FAILED;
+        }
+        console_end(other, "57P01", "admin forced disconnect");
+        return OUTCOME_DONE;
+    }
     for (unsigned i = 0; i < survey->part_count; i++) {
         const struct survey_part *part = &survey->parts[i];
 

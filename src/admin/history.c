@@ -161,6 +161,7 @@ static void step_figures(struct history *history, struct history_pool *pool)
     *figure_now(history, pool, FIGURE_batched) = counted(pool, COUNTER_lookup_keys) +
                                                  counted(pool, COUNTER_batch_keys) +
                                                  counted(pool, COUNTER_batch_duplicates);
+    *figure_now(history, pool, FIGURE_multiplexed) = counted(pool, COUNTER_multiplexed);
     *figure_now(history, pool, FIGURE_errors) = counted(pool, COUNTER_server_login_failures) +
                                                 counted(pool, COUNTER_server_lost_count) +
                                                 counted(pool, COUNTER_refused_count);

@@ -208,6 +208,31 @@ START_TEST(kill_client_closes_one_client)
 }
 END_TEST
 
+START_TEST(kill_client_closes_clients_of_the_console_too)
+{
+    PGconn *console = start(), *looker = sluice_connect(&sluice, "user=user2 dbname=sluice");
+    char *theirs = NULL, *own = NULL;
+    PGresult *clients = PQexec(console, "SHOW CLIENTS");
+
+    for (int i = 0; i < PQntuples(clients); i++) {
+        char *id = text("%s", PQgetvalue(clients, i, PQfnumber(clients, "id")));
+
+        if (strcmp(PQgetvalue(clients, i, 1), "user2") == 0)
+            theirs = id;
+        else
+            own = id;
+    }
+    PQclear(clients);
+    sql_do(console, text("KILL_CLIENT %s", theirs));
+    ck_assert_ptr_nonnull(strstr(sql_error(looker, "SHOW VERSION"), "admin forced disconnect"));
+    ck_assert_ptr_nonnull(strstr(sql_error(console, text("KILL_CLIENT %s", own)), "that asks"));
+    ck_assert_ptr_nonnull(
+        strstr(sql_error(console, text("KILL_CLIENT %s", theirs)), "client not found"));
+    PQfinish(looker);
+    end(console);
+}
+END_TEST
+
 START_TEST(reconnect_and_wait_close_replace_servers)
 {
     PGconn *console = start(), *busy = sluice_connect(&sluice, "user=user1 dbname=p");
@@ -347,6 +372,32 @@ START_TEST(suspend_gives_up_after_its_timeout)
 }
 END_TEST
 
+/* The request comes on a connection that was accepted before. */
+START_TEST(a_cancelled_suspend_is_undone)
+{
+    PGconn *console = console_start(
+        &sluice, "suspend_timeout = 0\ntcp_defer_accept = 0\npool_mode = transaction\n");
+    PGconn *client = sluice_connect(&sluice, "user=user1 dbname=p");
+    struct client suspender, canceller;
+
+    sql_do(client, "BEGIN");
+    client_login(&suspender, &sluice, "user1", "pgbouncer");
+    client_open(&canceller, &sluice);
+    await(strcmp(console_cell(console, "SHOW LISTS", "login_clients", "items"), "1") == 0, 20);
+    client_send(&suspender, put_query(put_new(), "SUSPEND"));
+    await(strcmp(console_cell(console, "SHOW STATE", "suspended", "value"), "yes") == 0, 20);
+    client_send(&canceller, put_cancel(put_new(), &suspender));
+    ck_assert_str_eq(client_answer(&suspender),
+                     "E(57014 canceling statement due to user request) Z(I)");
+    ck_assert_str_eq(console_cell(console, "SHOW STATE", "suspended", "value"), "no");
+    sql_do(client, "COMMIT");
+    client_close(&canceller);
+    client_close(&suspender);
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
 START_TEST(shutdown_ends_it_at_once)
 {
     PGconn *console = start(), *client = sluice_connect(&sluice, "user=user1 dbname=p");
@@ -410,6 +461,8 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, disable_refuses_new_clients_only);
     suite_add_loop(suite, SUITE_OURS, 20, kill_drops_clients_and_servers_until_resume, 2);
     suite_add(suite, SUITE_OURS, 20, kill_client_closes_one_client);
+    suite_add(suite, SUITE_OURS, 20, kill_client_closes_clients_of_the_console_too);
+    suite_add(suite, SUITE_OURS, 20, a_cancelled_suspend_is_undone);
     suite_add(suite, SUITE_OURS, 20, reconnect_and_wait_close_replace_servers);
     suite_add_loop(suite, SUITE_OURS, 20, server_fast_close_ends_sessions_between_transactions, 2);
     suite_add(suite, SUITE_OURS, 20, without_server_fast_close_sessions_go_on);

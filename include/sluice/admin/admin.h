@@ -1,5 +1,6 @@
 /* admin: what operators see and do: the SQL console and the stats port. One per process; everything
- * in it belongs to the main thread. What the workers have it learns by surveys, never by locks. */
+ * in it belongs to the main thread. What the workers have it learns by surveys (proxy/survey.h);
+ * what they have counted it reads from the registry, whose mutex no query takes. */
 #ifndef SLUICE_ADMIN_ADMIN_H
 #define SLUICE_ADMIN_ADMIN_H
 
@@ -14,8 +15,8 @@ struct admin_host {
     void *owner; /* the first argument of all below */
     const struct conf *(*conf)(void *owner);
     bool (*reload)(void *owner);
-    /* Takes up a conf that differs in a setting; it is the daemon's from now on. */
-    /* Takes up conf; false, with the reason in the report, when its files are no good. */
+    /* Takes up conf, which is the daemon's from now on; false, with the reason in the report, when
+     * its files are no good. */
     bool (*configure)(void *owner, struct conf *conf, struct conf_report *report);
     /* PAUSE, RESUME of everything; SUSPEND also stops accepting clients. */
     void (*pause)(void *owner, bool paused);
