@@ -1,6 +1,7 @@
 #include "redis_lease.h"
 #include "redis_local.h"
 #include "redis_shared.h"
+#include "redis_slow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,11 +89,14 @@ static uint64_t client_deadline(const struct redis_client *client)
         if (settings->client_idle_timeout_us && client->inflight == 0)
             return client->request_us + settings->client_idle_timeout_us;
         break;
+    case REDIS_CLIENT_LEAVING:
+        return client->unread_since_us + REDIS_SLOW_ALONE_US;
     case REDIS_CLIENT_LEASED:
-        /* Who listens is not idle; who keeps a transaction open is. */
-        if (settings->client_idle_timeout_us && redis_client_quiet(client) &&
-            !client->server->subscribed && !client->server->shards && !client->server->monitor &&
-            !client->server->unframed && !client->server->tracking)
+        /* Who listens is not idle; who keeps a transaction open is, or a request half sent. */
+        if (settings->client_idle_timeout_us &&
+            (redis_client_quiet(client) || client->long_request) && !client->server->subscribed &&
+            !client->server->shards && !client->server->monitor && !client->server->unframed &&
+            !client->server->tracking)
             return client->request_us + settings->client_idle_timeout_us;
         break;
     default:
@@ -127,6 +131,13 @@ static void client_expired(struct timer *timer)
         counter_add(&client->pool->counters.wait_timeouts, 1);
         pool_unwait(client->queue, &client->waiter);
         redis_lease_refused(&client->waiter, &too_long);
+    } else if (client->state == REDIS_CLIENT_LEAVING) {
+        if (!redis_slow_takes(client, 1)) {
+            redis_client_close(client, "it does not read the last that it was sent");
+            return;
+        }
+        client->unread_since_us = loop_now_us(&client->worker->loop);
+        redis_client_watch(client);
     } else {
         counter_add(&client->pool->counters.client_idle_timeouts, 1);
         redis_client_close(client, "client_idle_timeout");
@@ -272,6 +283,9 @@ void redis_client_leave(struct redis_client *client, const char *reason)
     if (client->server)
         redis_lease_drop(client);
     redis_client_move(client, REDIS_CLIENT_LEAVING);
+    redis_slow_takes(client, 1);
+    client->unread_since_us = loop_now_us(&client->worker->loop);
+    redis_client_watch(client);
 }
 
 void redis_client_resume(struct redis_client *client)

@@ -5,6 +5,7 @@
  *     redis_replies.c   their replies, back to each client
  *     redis_batch.c     reads of many clients, asked together; redis_batch_replies.c the way back
  *     redis_lease.c     a connection of its own: requests out, replies back
+ *     redis_slow.c      clients that take less than comes
  *     redis_session.c   AUTH, HELLO, SELECT and the like: who the client is
  *     redis_pubsub.c    counting what a subscriber is told
  *     redis_local.c     what we answer ourselves
@@ -52,7 +53,9 @@ struct redis_client {
     struct pool *pool;             /* where its commands go */
     struct pool *queue;            /* WAITING: whose queue it is in */
     struct redis_server *server;   /* LEASED */
-    struct redis_server *slow;     /* a shared one that waits until it has taken a large reply */
+    struct redis_server *slow;     /* one that is not read until it has taken more */
+    size_t unread;                 /* what it had not taken at the last look */
+    uint64_t unread_since_us;      /* since when it has taken next to nothing */
     struct redis_session *session; /* a command that may change what it is, under way */
     struct waiter waiter;
     struct timer timer; /* may expire early; client_deadline() is the truth */

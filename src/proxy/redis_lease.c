@@ -6,6 +6,7 @@
 #include "redis_lease.h"
 #include "redis_local.h"
 #include "redis_shared.h"
+#include "redis_slow.h"
 #include "sluice/base/log.h"
 
 #define READS_PER_TURN 8
@@ -107,6 +108,7 @@ bool redis_lease_over(struct redis_client *client)
 
     if (redis->owed.length > 0 || redis_server_kept(redis) || client->session)
         return false;
+    redis_slow_end(redis);
     client->server = NULL;
     redis->base.holder_overdue = NULL;
     redis_client_move(client, REDIS_CLIENT_READY);
@@ -118,6 +120,7 @@ void redis_lease_drop(struct redis_client *client)
 {
     struct redis_server *redis = client->server;
 
+    redis_slow_end(redis);
     client->server = NULL;
     redis->base.holder_overdue = NULL;
     pool_drain(&redis->base);
@@ -453,8 +456,9 @@ static void lease_ready(struct server *server, unsigned what)
     for (int turn = 0; turn < READS_PER_TURN; turn++) {
         ssize_t got;
 
-        if (stream_pending(&client->stream) > CLIENT_PENDING_MAX && !redis->subscribed &&
-            !redis->shards && !redis->monitor)
+        /* Of a subscriber that does not read, too much is kept sooner or later. */
+        if (!redis->subscribed && !redis->shards && !redis->monitor &&
+            redis_slow_stops(redis, client, CLIENT_PENDING_MAX))
             return; /* goes on when the client has taken that */
         got = stream_read(&server->stream, loop->scratch, LOOP_SCRATCH_BYTES);
 
@@ -490,6 +494,10 @@ static void lease_overdue(struct server *server)
     uint64_t timeout_us = server->pool->settings.query_timeout_us, due_us;
 
     server->holder_due_us = UINT64_MAX;
+    if (redis->slow_client) {
+        redis_slow_look(redis);
+        return;
+    }
     if (!timeout_us || redis->owed.length == 0 ||
         redis_owed_at(&redis->owed, 0)->command->flags & REDIS_BLOCKING)
         return;

@@ -4,6 +4,7 @@
  * and cannot be had back: the client is closed, as it would be without us. */
 #include "redis_lease.h"
 #include "redis_local.h"
+#include "redis_slow.h"
 
 static void loss_answer(struct redis_client *client, enum resp_error error)
 {
@@ -66,6 +67,7 @@ bool redis_loss_lease(struct redis_client *client, enum resp_error error, bool u
         loss_answer(client, error);
     client->lost = (uint8_t)loss_of(redis);
     redis_session_free(client);
+    redis_slow_end(redis);
     client->server = NULL;
     redis->base.holder_overdue = NULL;
     if (usable)

@@ -6,14 +6,12 @@
 #include "redis_batch.h"
 #include "redis_client.h"
 #include "redis_shared.h"
+#include "redis_slow.h"
 
 #define READS_PER_TURN 8
 /* A reply of which so much has been passed on is a large one. */
 #define LARGE_BYTES (16u * 1024u)
-/* How long the client of a large reply may take nothing of it: while others wait, and else. */
 #define SLOW_BYTES (1024u * 1024u)
-#define SLOW_LOOK_US US_PER_S
-#define SLOW_ALONE_US (60 * US_PER_S)
 
 /* ---- to clients ---- */
 
@@ -107,18 +105,12 @@ static uint32_t shared_take_back(struct redis_shared *shared, struct redis_serve
  * A large reply streams: beyond SLOW_BYTES (or half of what the client may leave unread) that its
  * client has not taken the connection is not read until it has. Others go on: they get another
  * shared connection; only those with replies behind it wait, or for whom there is no other one, and
- * not for a client that takes nothing at all. */
+ * not for long (redis_slow.h). */
 
 void redis_replies_taken(struct redis_client *client)
 {
-    struct redis_server *redis = client->slow;
-
-    client->slow = NULL;
-    if (!redis)
-        return;
-    redis->slow_client = NULL;
-    if (stream_is_open(&redis->base.stream))
-        stream_again(&redis->base.stream);
+    if (client->slow)
+        redis_slow_end(client->slow);
 }
 
 static size_t slow_bytes(const struct redis_client *client)
@@ -131,59 +123,19 @@ static size_t slow_bytes(const struct redis_client *client)
 
 static bool server_is_slowed(struct redis_server *redis)
 {
-    struct redis_client *client = NULL;
+    bool slowed = redis->slow_client != NULL;
     uint32_t same;
 
-    if (redis->slow_client)
-        return true;
-    if (!redis->begun || redis->passed_bytes < LARGE_BYTES || redis->owed.length == 0)
-        return false;
+    if (slowed || !redis->begun || redis->passed_bytes < LARGE_BYTES || redis->owed.length == 0)
+        return slowed;
     same = redis_owed_at(&redis->owed, 0)->same;
-    for (uint32_t i = 0; i <= same && !client; i++) {
-        client = redis_owed_at(&redis->owed, i)->client;
-        if (client && (client->slow || !redis_client_leaves(client, slow_bytes(client))))
-            client = NULL;
+    for (uint32_t i = 0; i <= same && !slowed; i++) {
+        struct redis_client *client = redis_owed_at(&redis->owed, i)->client;
+
+        slowed = client && redis_slow_stops(redis, client, slow_bytes(client));
     }
-    if (!client)
-        return false;
-    redis->slow_client = client;
-    redis->slow_pending = stream_pending(&client->stream);
-    redis->slow_since_us = loop_now_us(redis->base.stream.loop);
-    client->slow = redis;
-    redis->retiring = true;
-    redis->base.holder_due_us = redis->slow_since_us + SLOW_LOOK_US;
-    server_watch(&redis->base);
-    return true;
-}
-
-/* True if somebody else could go on but for the client of the large reply. */
-static bool slow_keeps_others(const struct redis_server *redis)
-{
-    struct pool *pool = redis->base.pool;
-
-    for (uint32_t i = 0; i < redis->owed.length; i++) {
-        const struct redis_client *client = redis_owed_at(&redis->owed, i)->client;
-
-        if (client && client != redis->slow_client)
-            return true;
-    }
-    return pool_first_waiter(pool) ||
-           atomic_load(&pool->totals->database_usage->servers.wanted_since_us);
-}
-
-/* Closes the client when it has taken nothing since the last look, and ought to have. */
-static void slow_look(struct redis_server *redis)
-{
-    struct redis_client *client = redis->slow_client;
-    size_t pending = stream_pending(&client->stream);
-    uint64_t now_us = loop_now_us(redis->base.stream.loop);
-
-    if (pending < redis->slow_pending) {
-        redis->slow_pending = pending;
-        redis->slow_since_us = now_us;
-    } else if (now_us - redis->slow_since_us >= SLOW_ALONE_US || slow_keeps_others(redis)) {
-        redis_client_close(client, "it does not read a large reply");
-    }
+    redis->retiring |= slowed;
+    return slowed;
 }
 
 static void server_gone(struct redis_server *redis, enum resp_error error, const char *reason)
@@ -194,10 +146,7 @@ static void server_gone(struct redis_server *redis, enum resp_error error, const
     struct resp_writer writer = resp_writer_of(text, sizeof(text), 2);
     uint32_t count = shared_take_back(shared, redis);
 
-    if (redis->slow_client)
-        redis->slow_client->slow = NULL;
-    redis->slow_client = NULL;
-
+    redis_slow_end(redis);
     counter_add(&shared->pool->counters.server_lost_count, 1);
     if (shared->server == redis)
         redis_shared_detach(shared);
@@ -412,9 +361,7 @@ void redis_replies_overdue(struct server *server)
     uint64_t next_us = UINT64_MAX, unsent_us = UINT64_MAX;
 
     if (redis->slow_client) {
-        slow_look(redis);
-        server->holder_due_us = now_us + SLOW_LOOK_US;
-        server_watch(server);
+        redis_slow_look(redis);
         return;
     }
     if (timeout_us) {

@@ -143,6 +143,21 @@ static void session_parse(struct redis_session *session, const struct redis_inpu
     }
 }
 
+/* Why the arguments of one that is about clients cannot be. */
+static void tour_refuse(struct redis_client *client, const struct redis_input *input,
+                        enum resp_error error)
+{
+    uint32_t type = 2;
+    char *subject = NULL;
+
+    while (type < input->request.seen && !redis_arg_is(input, type, "type"))
+        type++;
+    if (error == RESP_ERROR_CLIENT_TYPE && type + 1 < input->request.seen)
+        subject = redis_arg_text(input, type + 1);
+    redis_client_answer_error(client, error, subject, NULL);
+    free(subject);
+}
+
 /* CLIENT LIST, KILL and UNBLOCK are about clients, which no server knows; but whether the user may
  * is the server's to say. */
 static enum redis_verdict session_tour(struct redis_client *client, struct redis_input *input)
@@ -153,7 +168,7 @@ static enum redis_verdict session_tour(struct redis_client *client, struct redis
     struct redis_tour *tour = redis_tour_new(client, input, &error);
 
     if (!tour) {
-        redis_client_answer_error(client, error, NULL, NULL);
+        tour_refuse(client, input, error);
         return REDIS_VERDICT_DONE;
     }
     session = memory_new(sizeof(*session));
@@ -244,20 +259,16 @@ enum redis_verdict redis_session_request(struct redis_client *client, struct red
     if (input->call.command->id == REDIS_COMMAND_CLIENT_TRACKING &&
         input->call.class == REDIS_CLASS_LEASE)
         return session_tracking(client, input);
-    if (input->request.seen < input->request.argc || input->call.class == REDIS_CLASS_SINGLE) {
+    if (input->request.seen < input->request.argc ||
+        (input->call.class == REDIS_CLASS_SINGLE &&
+         input->call.command->class != REDIS_CLASS_LEASE)) {
         /* The wrong number of arguments, or too many: the server says so, and what it may do is
          * undone. */
-        bool shown = redis_client_action(client) == REDIS_PASS;
-
         client->server->dirt |= REDIS_DIRT_ALL;
-        if (input->call.class == REDIS_CLASS_SINGLE && input->request.seen == input->request.argc &&
-            input->call.command->class == REDIS_CLASS_LEASE)
-            goto observed;
         redis_lease_send(client, input->bytes, input->length, input->call.command,
-                         shown ? REDIS_PASS : REDIS_DROP);
+                         redis_client_action(client));
         return REDIS_VERDICT_DONE;
     }
-observed:
     session = memory_new(sizeof(*session));
     session->id = input->call.command->id;
     session_parse(session, input);

@@ -58,9 +58,8 @@ struct redis_server {
     bool frame_was_reply;             /* the last frame of a subscriber answered a command */
     bool part;                        /* the client has sent only a part of a request */
     bool retiring;                    /* shared: takes no new commands */
-    struct redis_client *slow_client; /* shared: not read until this one has taken more */
-    size_t slow_pending;              /* what was kept for it at the last look */
-    uint64_t slow_since_us;           /* when it last had taken something */
+    struct redis_client *slow_client; /* not read until this one has taken more (redis_slow.h) */
+    size_t slow_bytes;                /* what may be kept for it while nobody waits */
     uint64_t passed_bytes;            /* shared: of the reply that is being read */
     bool waiting;                     /* shared: WAIT is the last that it owes */
     uint32_t frames_left;             /* confirmations of the SUBSCRIBE or the like under way */
