@@ -216,7 +216,7 @@ static enum pg_statements_verdict look(struct pg_client *client, uint8_t type, c
         return STATEMENTS_PASS;
     if (statements && statements->deallocating &&
         statements->deallocating_stretch != statements->stretch) {
-        if (client->server->pipeline.count > 0)
+        if (pg_pipeline_ready_due(&client->server->pipeline))
             return STATEMENTS_WAIT;
         statements->deallocating = false;
     }

@@ -253,6 +253,13 @@ START_TEST(many_in_one_write_are_answered_in_order)
     client_send_pieces(
         &client, put_query(put_query(put_new(), "PREPARE q AS SELECT 1 AS x"), "EXECUTE q"), 1);
     ck_assert_str_eq(client_answers(&client, 2), "C(PREPARE) Z(I) " ROW("1"));
+    /* What waits for the answer to DEALLOCATE does not wait for that of requests without a Sync. */
+    client_send(&client, put_sync(put_parse(
+                             put_extended(put_sync(put_extended(put_new(), "DEALLOCATE ALL", NULL)),
+                                          "SELECT 1 AS x", NULL),
+                             "q", "SELECT 2 AS x")));
+    ck_assert_str_eq(client_answers(&client, 2),
+                     "1 2 n C(DEALLOCATE ALL) Z(I) 1 2 T(x) D(1) C(SELECT 1) 1 Z(I)");
     /* One that fails, and what relied on it. */
     client_send(&client,
                 put_query(put_query(put_new(), "PREPARE bad AS SELECT missing"), "EXECUTE bad"));
