@@ -418,6 +418,29 @@ START_TEST(a_lost_server_takes_nothing_along)
 }
 END_TEST
 
+/* As PostgreSQL takes them: 63 bytes count. Such a one is not carried, but works. */
+START_TEST(long_names_work)
+{
+    char name[10001];
+
+    start("two", "");
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    run(&client, "PREPARE q AS SELECT 1 AS x", "C(PREPARE) Z(I)");
+    ck_assert_ptr_nonnull(
+        strstr(client_query(&client, text("PREPARE %s AS SELECT 2 AS x", name)), "C(PREPARE) Z"));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ptr_nonnull(strstr(client_query(&client, text("EXECUTE %s", name)), ROW("2")));
+        run(&client, "EXECUTE q", ROW("1"));
+        run(&neighbour, "SELECT 1 AS x", ROW("1"));
+    }
+    ck_assert_ptr_nonnull(
+        strstr(client_query(&client, text("DEALLOCATE %s", name)), "C(DEALLOCATE) Z(I)"));
+    run(&client, "EXECUTE q", ROW("1"));
+    stop();
+}
+END_TEST
+
 START_TEST(more_than_a_client_may_have_are_forgotten_oldest_first)
 {
     start("p", "client_statements_limit = 64kB\n");
@@ -584,6 +607,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, extended_execute_and_prepare_work);
     suite_add(suite, SUITE_OURS, 20, what_it_does_is_kept_from_others);
     suite_add(suite, SUITE_OURS, 20, a_lost_server_takes_nothing_along);
+    suite_add(suite, SUITE_OURS, 20, long_names_work);
     suite_add(suite, SUITE_OURS, 30, more_than_a_client_may_have_are_forgotten_oldest_first);
     suite_add_loop(suite, SUITE_OURS, 60, anything_is_answered_as_in_session_mode, 4);
     return suite_finish(suite);

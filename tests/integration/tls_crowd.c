@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -136,11 +137,40 @@ START_TEST(a_slow_handshake_has_its_time_and_holds_up_nobody)
 }
 END_TEST
 
+/* OpenSSL's buffers, of about 16 kB for each direction, and ours are given back between records. */
+START_TEST(idle_clients_hold_no_buffers)
+{
+    enum { IDLE = 300, IDLE_KB_MAX = 30 };
+    static PGconn *clients[IDLE];
+    struct sluice sluice;
+    long before_kb;
+
+    sluice_start(
+        &sluice,
+        .settings = text(
+            "pool_mode = transaction\nworkers = 1\nmax_client_conn = 1000\nlog_connections = 0\n"
+            "log_disconnections = 0\n%s",
+            client_tls("require", "server")));
+    served(&sluice);
+    before_kb = sluice_resident_kb(&sluice);
+    for (int i = 0; i < IDLE; i++) {
+        clients[i] = sluice_connect(&sluice, "user=user1 dbname=p sslmode=require");
+        ck_assert_uint_eq(strlen(sql_value(clients[i], "SELECT repeat('x', 40000)")), 40000);
+    }
+    if (slow_factor() == 1)
+        ck_assert_int_lt((sluice_resident_kb(&sluice) - before_kb) / IDLE, IDLE_KB_MAX);
+    for (int i = 0; i < IDLE; i++)
+        PQfinish(clients[i]);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tls_crowd");
 
     suite_add(suite, SUITE_OURS, 120, ten_thousand_half_handshakes_disturb_nobody);
     suite_add_loop(suite, SUITE_OURS, 40, a_slow_handshake_has_its_time_and_holds_up_nobody, 2);
+    suite_add(suite, SUITE_OURS, 60, idle_clients_hold_no_buffers);
     return suite_finish(suite);
 }
