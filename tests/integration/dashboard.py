@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The dashboard in headless Chromium, while somebody else makes load on the pool p/user1:
 dashboard.py URL CONNINFO-OF-THE-CONSOLE. Exits with 0 when its numbers move and agree with the
-console's; the last line says what was found. By WebDriver (chromedriver), without a library."""
+console's; the last line says what was found. By WebDriver (chromedriver), without a library.
+dashboard.py URL --picture FILE.png [WIDTH [dark]]: the whole page as a picture (docs/)."""
+import base64
 import json
 import os
 import re
@@ -54,6 +56,16 @@ class Browser:
             "cmd": "Emulation.setDeviceMetricsOverride",
             "params": {"width": width, "height": height, "deviceScaleFactor": 1,
                        "mobile": width < 500}})
+
+    def dark(self):
+        """As people see it who prefer dark pages."""
+        self.call("POST", self.session + "/goog/cdp/execute", {
+            "cmd": "Emulation.setEmulatedMedia",
+            "params": {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}})
+
+    def picture(self):
+        """A PNG of what is seen."""
+        return base64.b64decode(self.call("GET", self.session + "/screenshot"))
 
     def close(self):
         """Ends both."""
@@ -112,16 +124,35 @@ def look(browser, url, conninfo):
         browser.size(width, 800)
         wide = browser.run("document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} pixels on a screen of {width}"
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = browser.run(colour)
+    browser.dark()
+    assert browser.run(colour) != light, light
     return f"{shown} queries, {clients} clients"
+
+
+def draw(browser, url, file, width=1280, colours="light"):
+    """The whole page, when it has been drawn for the second time."""
+    if colours == "dark":
+        browser.dark()
+    browser.open(url)
+    browser.await_true("step > 0 && pools.size > 0")
+    browser.size(int(width), 800)
+    first = browser.run("step")
+    browser.await_true(f"step > {first}")
+    browser.size(int(width), browser.run("document.documentElement.scrollHeight"))
+    with open(file, "wb") as out:
+        out.write(browser.picture())
+    return file
 
 
 def main():
     """Ends with a line of what was seen."""
-    url, conninfo = sys.argv[1:]
+    url, what, *more = sys.argv[1:]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(folder)
         try:
-            print(look(browser, url, conninfo))
+            print(draw(browser, url, *more) if what == "--picture" else look(browser, url, what))
         finally:
             browser.close()
 

@@ -72,17 +72,25 @@ static void silent(struct fake *fake, int fd)
     fake_await_close(fd);
 }
 
-START_TEST(a_silent_server_holds_up_nobody_else)
+/* Starts the pooler in front of a silent server, which has been asked when this returns. */
+static int ask_about_silent(struct fake *fake)
 {
-    struct fake fake;
     static const char request[] = "GET /readyz HTTP/1.1\r\n\r\n";
     int fd;
 
-    fake_start(&fake, silent, NULL);
-    start(NULL, text("p = %s\n", fake_address(&fake)), NULL);
+    fake_start(fake, silent, NULL);
+    start(NULL, text("p = %s\n", fake_address(fake)), NULL);
     fd = http_open(port);
     ck_assert_int_gt(write(fd, request, strlen(request)), 0);
-    await(atomic_load(&fake.accepted) > 0, 20);
+    await(atomic_load(&fake->accepted) > 0, 20);
+    return fd;
+}
+
+START_TEST(a_silent_server_holds_up_nobody_else)
+{
+    struct fake fake;
+    int fd = ask_about_silent(&fake);
+
     ck_assert_ptr_nonnull(strstr(http_get(port, "/healthz"), " 200 OK"));
     ck_assert_str_eq(status(), "503 p: no server can be reached\n");
     close(fd);
@@ -125,14 +133,8 @@ END_TEST
 START_TEST(the_end_waits_for_no_answer)
 {
     struct fake fake;
-    static const char request[] = "GET /readyz HTTP/1.1\r\n\r\n";
-    int fd;
+    int fd = ask_about_silent(&fake);
 
-    fake_start(&fake, silent, NULL);
-    start(NULL, text("p = %s\n", fake_address(&fake)), NULL);
-    fd = http_open(port);
-    ck_assert_int_gt(write(fd, request, strlen(request)), 0);
-    await(atomic_load(&fake.accepted) > 0, 20);
     sluice_stop(&sluice);
     close(fd);
     fake_stop(&fake);

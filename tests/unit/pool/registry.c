@@ -166,6 +166,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    tcase_set_timeout(tests, 60); /* of many pools under the sanitizers */
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, there_are_pools_max_pools_and_no_more);
     tcase_add_test(tests, what_a_part_measured_stays_while_the_pool_does);
