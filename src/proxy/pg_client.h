@@ -176,6 +176,10 @@ void pg_server_holder_ready(struct server *server, unsigned what);
 /* Reads and passes on what it sends, as far as possible now; the client may be closed then. */
 void pg_requests_run(struct pg_client *client);
 
+/* It was asked with those of others, in vain: the whole request at the start of `in` waits for a
+ * server of its own after all, and is refused when none can be had. */
+void pg_requests_wait_alone(struct pg_client *client);
+
 /* pg_replies.c: likewise what its server sends. */
 void pg_replies_run(struct pg_client *client);
 

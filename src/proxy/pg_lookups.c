@@ -154,17 +154,9 @@ void key_told(const struct pg_key *key)
 void key_ask_alone(struct pg_key *key)
 {
     struct pg_client *client = key->client;
-    const struct pool_failure *failure;
 
     key_release(key);
-    if (client->state == PG_CLIENT_ASKED)
-        pg_client_move(client, PG_CLIENT_WAITING);
-    client->request_us = loop_now_us(&client->worker->loop);
-    client->waiter.shares = false;
-    if (pool_wait(client->pool, &client->waiter, &failure))
-        pg_client_watch(client);
-    else
-        pg_loss_refuse(client, failure);
+    pg_requests_wait_alone(client);
 }
 
 void key_ask_again(struct pg_key *key)

@@ -94,6 +94,20 @@ const struct waiter_kind pg_client_waiter = {
     .application_name = requests_application_name,
 };
 
+void pg_requests_wait_alone(struct pg_client *client)
+{
+    const struct pool_failure *failure;
+
+    if (client->state != PG_CLIENT_WAITING)
+        pg_client_move(client, PG_CLIENT_WAITING);
+    client->request_us = loop_now_us(&client->worker->loop);
+    client->waiter.shares = false;
+    if (pool_wait(client->pool, &client->waiter, &failure))
+        pg_client_watch(client);
+    else
+        pg_loss_refuse(client, failure);
+}
+
 /* Finds a server for the client, or has it wait. */
 static enum verdict requests_want_server(struct pg_client *client)
 {

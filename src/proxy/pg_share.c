@@ -164,18 +164,11 @@ void share_leave(struct pg_flight *flight)
 void share_ask_alone(struct pg_flight *flight)
 {
     struct pg_client *client = flight->client;
-    const struct pool_failure *failure;
 
     client->flight = NULL;
     flight->client = NULL;
     flight->share->live--;
-    pg_client_move(client, PG_CLIENT_WAITING);
-    client->request_us = loop_now_us(&client->worker->loop);
-    client->waiter.shares = false;
-    if (pool_wait(client->pool, &client->waiter, &failure))
-        pg_client_watch(client);
-    else
-        pg_loss_refuse(client, failure);
+    pg_requests_wait_alone(client);
 }
 
 /* --- to the server --- */

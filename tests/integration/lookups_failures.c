@@ -159,11 +159,7 @@ START_TEST(a_notice_reaches_the_client_that_has_it_alone)
         client_answer(&crowd[i]);
     }
     for (int round = 0; round < 2; round++) {
-        hold();
-        for (int i = 0; i < CROWD; i++)
-            ask(i, LOOKUP, text("%d", i + 1));
-        settle();
-        release();
+        ask_each(LOOKUP, 1);
         for (int i = 0; i < CROWD; i++) {
             const char *answer = client_answer(&crowd[i]);
 

@@ -157,15 +157,6 @@ START_TEST(a_lost_server_fails_those_on_their_way_and_nobody_else)
 }
 END_TEST
 
-static void kill_one_backend(struct load *load)
-{
-    postgres_number(load->sluice->postgres,
-                    "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
-                    " WHERE datname = '%s' AND pid <> pg_backend_pid()"
-                    " ORDER BY random() LIMIT 1) AS victim",
-                    load->sluice->postgres->database);
-}
-
 /* Each kill can fail eight statements at most, and mixes nothing up. */
 START_TEST(killed_servers_mix_nothing_up)
 {
@@ -174,7 +165,7 @@ START_TEST(killed_servers_mix_nothing_up)
                         .clients = 100,
                         .transactions = 12000,
                         .failures_allowed = true,
-                        .disturb = kill_one_backend,
+                        .disturb = load_kill_one,
                         .disturb_every = 300};
 
     start(_i ? 8 : 3, text("server_login_retry = 1\nworkers = %d\n", _i + 1));

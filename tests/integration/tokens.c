@@ -24,15 +24,6 @@ START_TEST(two_hundred_clients_read_back_their_own_tokens_through_five_servers)
 }
 END_TEST
 
-static void kill_one_backend(struct load *load)
-{
-    postgres_number(load->sluice->postgres,
-                    "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
-                    " WHERE datname = '%s' AND pid <> pg_backend_pid()"
-                    " ORDER BY random() LIMIT 1) AS victim",
-                    load->sluice->postgres->database);
-}
-
 /* Every kill can fail the one transaction that is on the victim, and no other. */
 START_TEST(killed_servers_fail_only_what_was_in_flight_and_mix_nothing_up)
 {
@@ -42,7 +33,7 @@ START_TEST(killed_servers_fail_only_what_was_in_flight_and_mix_nothing_up)
                         .clients = 200,
                         .transactions = 30000,
                         .failures_allowed = true,
-                        .disturb = kill_one_backend,
+                        .disturb = load_kill_one,
                         .disturb_every = 300};
 
     sluice_start(&sluice, .databases = "p = {server} pool_size=5\n",

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "harness/postgres.h"
 #include "harness/process.h"
 #include "harness/suite.h"
 
@@ -193,4 +194,13 @@ void load_run(struct load *load)
         PQfinish(crowd.members[i].connection);
     free(crowd.members);
     close(crowd.epoll);
+}
+
+void load_kill_one(struct load *load)
+{
+    postgres_number(load->sluice->postgres,
+                    "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
+                    " WHERE datname = '%s' AND pid <> pg_backend_pid()"
+                    " ORDER BY random() LIMIT 1) AS victim",
+                    load->sluice->postgres->database);
 }

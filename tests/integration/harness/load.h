@@ -25,4 +25,7 @@ struct load {
 /* Runs the load to its end. A wrong answer fails the test at once, as does a standstill. */
 void load_run(struct load *load);
 
+/* A disturbance: ends one of the pooler's servers, by chance. */
+void load_kill_one(struct load *load);
+
 #endif
