@@ -110,6 +110,34 @@ START_TEST(a_statement_that_lasts_too_long_ends_for_each)
 }
 END_TEST
 
+START_TEST(a_statement_timeout_of_the_server_is_each_one_s_own)
+{
+    simple = _i;
+    start("");
+    for (int i = 0; i < CROWD; i++) {
+        client_query(&crowd[i], "SET statement_timeout = 100");
+        for (int round = 0; round < 2; round++) {
+            ask(i, LOOKUP, "1");
+            client_answer(&crowd[i]);
+        }
+    }
+    hold();
+    for (int i = 0; i < CROWD; i++)
+        ask(i, LOOKUP, text("%d", i + 1));
+    settle();
+    lock();
+    release();
+    for (int i = 0; i < CROWD; i++)
+        answers(i, "E(57014 canceling statement due to statement timeout) Z(I)");
+    unlock();
+    for (int i = 0; i < CROWD; i++)
+        client_query(&crowd[i], "SET statement_timeout = 0");
+    ask_each(LOOKUP, 1);
+    answers_each(1, 0);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(a_lost_server_fails_each_and_nothing_more)
 {
     simple = _i;
@@ -274,6 +302,7 @@ int main(void)
     suite_add_loop(suite, SUITE_OURS, 20, a_client_that_goes_takes_only_its_own_key, 2);
     suite_add_loop(suite, SUITE_OURS, 20, when_all_have_gone_the_server_is_freed, 2);
     suite_add_loop(suite, SUITE_OURS, 20, a_statement_that_lasts_too_long_ends_for_each, 2);
+    suite_add_loop(suite, SUITE_OURS, 20, a_statement_timeout_of_the_server_is_each_one_s_own, 2);
     suite_add_loop(suite, SUITE_OURS, 20, a_lost_server_fails_each_and_nothing_more, 2);
     suite_add_loop(suite, SUITE_OURS, 30, a_server_lost_while_it_is_prepared_fails_nobody, 2);
     suite_add_loop(suite, SUITE_OURS, 20, a_notice_reaches_the_client_that_has_it_alone, 2);

@@ -237,6 +237,34 @@ START_TEST(nobody_is_behind_a_statement_that_waits_for_a_lock)
 }
 END_TEST
 
+/* One that reads may have others behind it, and waits for an ACCESS EXCLUSIVE lock all the same:
+ * those that came in time wait with it, and nobody else. */
+START_TEST(a_read_that_waits_for_a_lock_delays_those_behind_it_only)
+{
+    double since;
+
+    start(2, "workers = 1\n");
+    postgres_value(sluice.postgres, "CREATE TABLE t (n int); INSERT INTO t VALUES (1);"
+                                    "GRANT ALL ON t TO PUBLIC");
+    introduce(&crowd[1], "SELECT n FROM t");
+    ck_assert_str_eq(client_query(&ping, "BEGIN"), "C(BEGIN) Z(T)");
+    ck_assert_str_eq(client_query(&ping, "LOCK TABLE t"), "C(LOCK TABLE) Z(T)");
+    ask(1, "SELECT n FROM t");
+    postgres_await_backends(sluice.postgres, 1, "wait_event_type = 'Lock'");
+    since = seconds_now();
+    await(seconds_now() - since > 0.006, 5); /* multiplex_stall */
+    for (int round = 0; round < 20; round++) {
+        for (int i = 2; i < CROWD; i++)
+            ask(i, text("SELECT %d", i));
+        for (int i = 2; i < CROWD; i++)
+            answers(i, number(i));
+    }
+    ck_assert_str_eq(client_query(&ping, "COMMIT"), "C(COMMIT) Z(I)");
+    answers(1, "T(n) D(1) C(SELECT 1) Z(I)");
+    sluice_stop(&sluice);
+}
+END_TEST
+
 START_TEST(without_multiplex_nothing_is_shared)
 {
     sluice_start(&sluice, .databases = "p = {server} pool_size=1\n",
@@ -280,6 +308,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_slow_statement_delays_only_those_behind_it);
     suite_add(suite, SUITE_OURS, 30, after_multiplex_stall_a_server_takes_no_more);
     suite_add(suite, SUITE_OURS, 30, nobody_is_behind_a_statement_that_waits_for_a_lock);
+    suite_add(suite, SUITE_OURS, 30, a_read_that_waits_for_a_lock_delays_those_behind_it_only);
     suite_add(suite, SUITE_OURS, 30, without_multiplex_nothing_is_shared);
     suite_add(suite, SUITE_OURS, 30, the_console_tells_why_statements_were_not_shared);
     return suite_finish(suite);
