@@ -98,4 +98,33 @@ static inline void behind_answer(void)
         answers(i, number(i));
 }
 
+/* Client 0 has a statement on the only server that waits for a lock of ours, others are behind: so
+ * many are on their way. */
+static inline void block(int flights)
+{
+    postgres_value(sluice.postgres, "BEGIN; LOCK TABLE t");
+    ask(0, "SELECT n FROM t");
+    await(postgres_number(sluice.postgres, "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
+                                           "relation = 't'::regclass") > 0,
+          20);
+    for (int i = 1; i < 4; i++)
+        ask(i, text("SELECT %d", i));
+    settle();
+    ck_assert_int_eq(told("in_flight"), flights);
+}
+
+static inline void start_unblocked(const char *settings)
+{
+    start(1, text("multiplex_stall = 0\nworkers = 1\n%s", settings));
+    postgres_value(sluice.postgres, "CREATE TABLE t (n int); INSERT INTO t VALUES (7);"
+                                    "GRANT ALL ON t TO PUBLIC");
+    introduce(&crowd[0], "SELECT n FROM t");
+}
+
+static inline void unblock(void)
+{
+    postgres_value(sluice.postgres, "COMMIT");
+    answers(0, "T(n) D(7) C(SELECT 1) Z(I)");
+}
+
 #endif

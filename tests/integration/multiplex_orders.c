@@ -4,8 +4,6 @@
 
 #include "multiplex_crowd.h"
 
-static const char *const done = "T(count) D(1500000) C(SELECT 1) Z(I)";
-
 static PGconn *console_open(void)
 {
     return sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
@@ -24,7 +22,8 @@ START_TEST(pause_waits_for_those_on_their_way_and_holds_the_others)
 {
     PGconn *console;
 
-    start_behind(SQL_WHILE);
+    start_unblocked("");
+    block(4);
     console = console_open();
     ck_assert_int_eq(PQsendQuery(console, "PAUSE p"), 1);
     sluice_await_log(&sluice, "PAUSE p");
@@ -34,11 +33,10 @@ START_TEST(pause_waits_for_those_on_their_way_and_holds_the_others)
     settle();
     ck_assert_int_eq(told("in_flight"), 4);
     ck_assert_int_eq(console_sum(&sluice, "SHOW POOLS", "cl_waiting"), CROWD - 4);
-    answers(0, done);
+    unblock();
     behind_answer();
     ck_assert_int_eq(PQresultStatus(PQgetResult(console)), PGRES_COMMAND_OK);
     ck_assert_ptr_null(PQgetResult(console));
-    ck_assert_int_eq(postgres_backends(sluice.postgres, RUNS_LONG), 0);
     ck_assert_int_eq(told("sv_shared"), 0);
     sql_do(console, "RESUME p");
     for (int i = 4; i < CROWD; i++)
@@ -85,7 +83,8 @@ START_TEST(kill_client_hits_one)
     PGresult *clients;
     const char *id = NULL;
 
-    start_behind(SQL_WHILE);
+    start_unblocked("");
+    block(4);
     console = console_open();
     clients = PQexec(console, "SHOW CLIENTS");
     for (int row = 0; row < PQntuples(clients); row++) {
@@ -97,7 +96,7 @@ START_TEST(kill_client_hits_one)
     sql_do(console, text("KILL_CLIENT %s", id));
     PQclear(clients);
     ck_assert_ptr_nonnull(strstr(client_answer(&crowd[2]), "admin forced disconnect"));
-    answers(0, done);
+    unblock();
     answers(1, number(1));
     answers(3, number(3));
     PQfinish(console);
@@ -110,21 +109,16 @@ START_TEST(reconnect_replaces_the_server_behind_them)
     PGconn *console;
     long pid;
 
-    start(1, "multiplex_stall = 0\nworkers = 1\n");
-    introduce(&crowd[0], SQL_WHILE);
+    start_unblocked("");
     pid = server_pid(0);
-    ask(0, SQL_WHILE);
-    postgres_await_backends(sluice.postgres, 1, RUNS_LONG);
-    for (int i = 1; i < 4; i++)
-        ask(i, text("SELECT %d", i));
-    settle();
+    block(4);
     console = console_open();
     sql_do(console, "RECONNECT p");
     settle();
     ask(4, "SELECT 4"); /* not behind them any more */
     settle();
     ck_assert_int_eq(told("in_flight"), 4);
-    answers(0, done);
+    unblock();
     behind_answer();
     answers(4, number(4));
     ck_assert_int_ne(server_pid(0), pid);
@@ -149,28 +143,25 @@ START_TEST(a_reload_turns_it_off_and_on_with_statements_on_their_way)
 {
     long shared;
 
-    start_behind(SQL_WHILE);
+    start_unblocked("");
+    block(4);
     shared = told("statements");
     reload("");
     for (int i = 4; i < CROWD; i++)
         ask(i, text("SELECT %d", i));
     settle();
     ck_assert_int_eq(told("in_flight"), 4);
-    answers(0, done);
+    unblock();
     behind_answer();
     for (int i = 4; i < CROWD; i++)
         answers(i, number(i));
     ck_assert_int_eq(told("statements"), shared);
     ck_assert_int_eq(told("sv_shared"), 0);
-    ask(0, SQL_WHILE);
-    postgres_await_backends(sluice.postgres, 1, RUNS_LONG);
-    for (int i = 1; i < 4; i++)
-        ask(i, text("SELECT %d", i));
-    settle();
+    block(0);
     reload("multiplex=8");
     for (int i = 4; i < CROWD; i++)
         ask(i, text("SELECT %d", i));
-    answers(0, done);
+    unblock();
     behind_answer();
     for (int i = 4; i < CROWD; i++)
         answers(i, number(i));
@@ -181,13 +172,14 @@ END_TEST
 
 START_TEST(fewer_at_once_after_a_reload)
 {
-    start_behind(SQL_WHILE);
+    start_unblocked("");
+    block(4);
     reload("multiplex=2");
     ask(4, "SELECT 4");
     settle();
     ck_assert_int_eq(told("in_flight"), 4);
     ck_assert_int_eq(console_sum(&sluice, "SHOW POOLS", "cl_waiting"), 1);
-    answers(0, done);
+    unblock();
     behind_answer();
     answers(4, number(4));
     sluice_stop(&sluice);
