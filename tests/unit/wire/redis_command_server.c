@@ -101,13 +101,17 @@ static const struct {
     {"no_multi", REDIS_NO_MULTI}, {"movablekeys", REDIS_MOVABLE_KEYS},
 };
 
+static bool noscript; /* of the command whose flags were read last */
+
 static uint32_t flags_read(void)
 {
     uint32_t all = 0;
     char word[64];
 
+    noscript = false;
     for (long count = number('*'); count > 0; count--) {
         text(word, sizeof(word));
+        noscript |= strcmp(word, "noscript") == 0;
         for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
             if (strcmp(flags[i].name, word) == 0)
                 all |= flags[i].flag;
@@ -121,6 +125,44 @@ static const struct redis_command *row_of(const char *name)
     const struct redis_command *row = redis_command_find(name, strcspn(name, "|"));
 
     return row && bar ? redis_subcommand_find(row, bar + 1, strlen(bar + 1)) : row;
+}
+
+/* True if the name is one of these, or begins with one that ends in a bar. */
+static bool is_among(const char *name, const char *const words[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(words[i]);
+
+        if (strncmp(name, words[i], length) == 0 &&
+            (words[i][length - 1] == '|' || name[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Where a command runs, against what the server says of it. */
+static void class_check(const struct redis_command *row)
+{
+    /* What scripts may not run leaves its connection in another state, or is one of these, which
+     * are about the server or its connection's user. */
+    static const char *const stateless[] = {
+        "latency|", "config|", "function|", "acl|",         "module|", "script|", "cluster|",
+        "save",     "bgsave",  "slaveof",   "bgrewriteaof", "role",    "unwatch", "replicaof"};
+    /* The gate does not reach into scripts: those may run nothing that it is for, but these of a
+     * cluster's node (docs/redis.md says so). */
+    static const char *const in_scripts[] = {"cluster|"};
+    size_t length = strlen(row->name);
+    bool shared = row->class == REDIS_CLASS_SHARED;
+
+    ck_assert_msg(!(row->flags & (REDIS_BLOCKING | REDIS_NO_AUTH)) || !shared, "%s is shared",
+                  row->name);
+    if (length > 9 && strcmp(row->name + length - 9, "subscribe") == 0)
+        ck_assert_msg(row->class == REDIS_CLASS_LEASE, "%s subscribes", row->name);
+    if (noscript && shared)
+        ck_assert_msg(is_among(row->name, stateless, sizeof(stateless) / sizeof(stateless[0])),
+                      "%s is shared, but no script may run it", row->name);
+    if (row->flags & REDIS_GATED && !(row->flags & REDIS_CONTAINER) && !noscript)
+        ck_assert_msg(is_among(row->name, in_scripts, 1), "any script may run %s", row->name);
 }
 
 /* Reads and compares one command and its subcommands; returns how many these are. */
@@ -140,6 +182,7 @@ static int command_compare(void)
     ck_assert_str_eq(row->name, name);
     ck_assert_msg(number(':') == row->arity, "%s: arity", name);
     ck_assert_msg(flags_read() == (row->flags & compared), "%s: flags", name);
+    class_check(row);
     ck_assert_msg(number(':') == row->first_key, "%s: first key", name);
     ck_assert_msg(number(':') == row->last_key, "%s: last key", name);
     ck_assert_msg(number(':') == row->key_step, "%s: key step", name);
