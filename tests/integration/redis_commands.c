@@ -233,6 +233,7 @@ START_TEST(what_redis_answers_otherwise_each_time_has_its_type)
 
         if (row->how != HOW_ALIKE)
             continue;
+        await(direct_is_quiet(), 20);
         fill();
         wanted = type_of_answer(direct.port, befores[i % 2], row->line);
         for (int port = 0; port < 2; port++) {
