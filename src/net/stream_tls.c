@@ -20,6 +20,7 @@
 struct stream_tls {
     SSL *ssl;
     BIO *bio;              /* of ssl; leads here */
+    BIO *kernel;           /* has the kernel encrypt what is sent; NULL: nobody asked it to */
     struct stream *stream; /* while one of the functions below runs */
     struct buffer early;   /* what the peer sent of TLS before it was begun here */
     struct buffer queued;  /* plain bytes: for the next write, or for the end of the handshake */
@@ -30,6 +31,7 @@ struct stream_tls {
     bool may_receive; /* the socket may have something */
     bool ended;       /* the peer has ended the stream */
     bool adopted;     /* ssl belongs to somebody else */
+    bool data;        /* what OpenSSL writes now is ours, no record of its own */
 };
 
 /* --- OpenSSL's way to the stream --- */
@@ -74,6 +76,23 @@ static int bio_read(BIO *bio, char *bytes, int size)
     return got == 0 ? 0 : -1;
 }
 
+/* --- the kernel's way (docs/tls.md): OpenSSL's own BIO of a socket knows how to ask for it --- */
+
+static bool tls_kernel_sends(const struct stream_tls *tls)
+{
+    return tls->kernel && BIO_get_ktls_send(tls->kernel);
+}
+
+/* True when the socket has taken all. */
+static bool tls_out_is_sent(struct stream *stream)
+{
+    stream_send(stream, NULL, 0);
+    stream_flush_now(stream);
+    return buffer_length(&stream->out) == 0 && !stream->error;
+}
+
+/* --- OpenSSL's way to the stream, out --- */
+
 static int bio_write(BIO *bio, const char *bytes, int size)
 {
     struct stream_tls *tls = BIO_get_data(bio);
@@ -82,6 +101,9 @@ static int bio_write(BIO *bio, const char *bytes, int size)
     BIO_clear_retry_flags(bio);
     if (!stream || size < 0)
         return -1;
+    /* The kernel makes records of what is sent; their kind goes beside it when it is not data. */
+    if (tls_kernel_sends(tls) && !tls->data)
+        return tls_out_is_sent(stream) ? BIO_write(tls->kernel, bytes, size) : -1;
     if (!stream->error)
         buffer_append(&stream->out, &stream->loop->buffers, bytes, (size_t)size);
     return size;
@@ -89,11 +111,22 @@ static int bio_write(BIO *bio, const char *bytes, int size)
 
 static long bio_control(BIO *bio, int command, long number, void *pointer)
 {
-    const struct stream_tls *tls = BIO_get_data(bio);
+    struct stream_tls *tls = BIO_get_data(bio);
 
     if (command == BIO_CTRL_EOF)
         return tls && tls->ended;
-    return command == BIO_CTRL_FLUSH;
+    if (command == BIO_CTRL_FLUSH)
+        return 1;
+    if (!tls || !tls->kernel || !tls->stream)
+        return 0;
+    if (command == BIO_CTRL_GET_KTLS_SEND)
+        return BIO_ctrl(tls->kernel, command, number, pointer);
+    /* How OpenSSL gives the kernel its keys and the kinds of records is its own affair (bio.h), but
+     * a number goes with what is about sending, and 0 with keys to receive: those stay here, where
+     * it takes alerts and new keys. What is encrypted already must leave before. */
+    return number > 0 && tls_out_is_sent(tls->stream)
+               ? BIO_ctrl(tls->kernel, command, number, pointer)
+               : 0;
 }
 
 static BIO_METHOD *bio_method;
@@ -120,6 +153,11 @@ static struct stream_tls *tls_begin(struct stream *stream, SSL *ssl)
     BIO_set_data(tls->bio, tls);
     BIO_set_init(tls->bio, 1);
     SSL_set_bio(ssl, tls->bio, tls->bio);
+    /* Changes nothing on the socket until the kernel is given keys. */
+    if (SSL_get_options(ssl) & SSL_OP_ENABLE_KTLS) {
+        tls->kernel = BIO_new_socket(stream->fd, BIO_NOCLOSE);
+        ensure(tls->kernel);
+    }
     stream->tls = tls;
     return tls;
 }
@@ -322,8 +360,13 @@ static ssize_t tls_advance(struct stream_tls *tls, uint8_t *bytes, size_t size)
 /* Encrypts into `out`. */
 static void tls_encrypt(struct stream_tls *tls, const void *bytes, size_t length)
 {
+    bool written;
+
     ERR_clear_error();
-    if (length == 0 || SSL_write(tls->ssl, bytes, (int)length) > 0)
+    tls->data = true;
+    written = length == 0 || SSL_write(tls->ssl, bytes, (int)length) > 0;
+    tls->data = false;
+    if (written)
         return;
     tls_problem_of_ssl(tls);
     stream_break(tls->stream, tls->stream->error);
@@ -403,6 +446,7 @@ void stream_tls_close(struct stream *stream)
     BIO_set_data(tls->bio, NULL);
     if (!tls->adopted)
         SSL_free(tls->ssl);
+    BIO_free(tls->kernel);
     ERR_clear_error();
     free(tls->host);
     free(tls->problem);
@@ -443,8 +487,8 @@ const char *stream_tls_text(const struct stream *stream, char text[STREAM_TLS_BY
     if (!ssl)
         return text;
     key_exchange_text(ssl, exchange, sizeof(exchange));
-    snprintf(text, STREAM_TLS_BYTES, "%s/%s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl),
-             exchange);
+    snprintf(text, STREAM_TLS_BYTES, "%s/%s%s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl),
+             exchange, tls_kernel_sends(stream->tls) ? "/kernel" : "");
     ERR_clear_error();
     return text;
 }

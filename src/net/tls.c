@@ -18,6 +18,7 @@
 struct tls_terms {
     const char *side; /* how their names begin */
     int mode;
+    bool kernel; /* may encrypt what is sent */
     const char *key_file, *cert_file, *ca_file;
     const char *protocols, *ciphers, *ciphers_13, *curve, *dheparams;
 };
@@ -188,6 +189,21 @@ static bool set_authorities(SSL_CTX *context, const struct tls_terms *terms,
 
 /* --- contexts --- */
 
+/* The kernel tells which protocols it can run on top of TCP; `tls` when that module is loaded. */
+static bool kernel_offers_tls(void)
+{
+    char name[32];
+    bool found = false;
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_available_ulp", "re");
+
+    if (!file)
+        return false;
+    while (!found && fscanf(file, "%31s", name) == 1)
+        found = strcmp(name, "tls") == 0;
+    fclose(file);
+    return found;
+}
+
 static SSL_CTX *context_new(const SSL_METHOD *method, const struct tls_terms *terms,
                             struct conf_report *report)
 {
@@ -201,6 +217,8 @@ static SSL_CTX *context_new(const SSL_METHOD *method, const struct tls_terms *te
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
+    if (terms->kernel && kernel_offers_tls())
+        SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(context, 1);
@@ -248,6 +266,7 @@ static bool clients_new(struct tls *tls, const struct conf *conf, struct conf_re
     struct tls_terms terms = {
         .side = "client",
         .mode = conf->client_tls_sslmode,
+        .kernel = conf->kernel_tls,
         .key_file = conf->client_tls_key_file,
         .cert_file = conf->client_tls_cert_file,
         .ca_file = conf->client_tls_ca_file,
@@ -293,6 +312,7 @@ static bool servers_new(struct tls *tls, const struct conf *conf, struct conf_re
     struct tls_terms terms = {
         .side = "server",
         .mode = conf->server_tls_sslmode,
+        .kernel = conf->kernel_tls,
         .key_file = conf->server_tls_key_file,
         .cert_file = conf->server_tls_cert_file,
         .ca_file = conf->server_tls_ca_file,

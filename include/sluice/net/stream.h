@@ -164,7 +164,8 @@ void stream_adopt_tls(struct stream *stream, struct ssl_st *ssl);
 /* The handshake is over, and the peer is who it has to be. */
 bool stream_tls_established(const struct stream *stream);
 
-/* "TLSv1.3/TLS_AES_256_GCM_SHA384", or "" without TLS. */
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384", with "/kernel" behind when the kernel encrypts what is sent, or
+ * "" without TLS. */
 #define STREAM_TLS_BYTES 96
 const char *stream_tls_text(const struct stream *stream, char text[STREAM_TLS_BYTES]);
 

@@ -44,6 +44,7 @@ static const struct {
     {"ignore_startup_parameters", "", true},
     {"io_uring", "1", false},
     {"job_name", "pgbouncer", false},
+    {"kernel_tls", "1", true},
     {"listen_addr", "", false},
     {"listen_backlog", "128", false},
     {"listen_port", "6432", false},
