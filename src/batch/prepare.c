@@ -109,7 +109,7 @@ static bool name_place(const char *text, struct prepare *prepare)
             if (tolower((unsigned char)*at) != *name++ || (unsigned char)*at >= 0x80)
                 return false;
     }
-    if (*name || at == start)
+    if (*name || at == start || *at == '&') /* U&"..." */
         return false;
     prepare->start = (size_t)(start - text);
     prepare->end = (size_t)(at - text);

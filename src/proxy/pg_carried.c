@@ -56,8 +56,8 @@ static enum pg_statements_verdict carried_verdict(struct pg_client *client, size
     return STATEMENTS_REWRITE;
 }
 
-enum pg_statements_verdict pg_carried_look(struct pg_client *client, const uint8_t *body,
-                                           size_t have, size_t length)
+static enum pg_statements_verdict look(struct pg_client *client, const uint8_t *body, size_t have,
+                                       size_t length)
 {
     const struct pg_pipeline *pipeline = &client->server->pipeline;
     struct pg_statements *statements = client->statements;
@@ -81,8 +81,20 @@ enum pg_statements_verdict pg_carried_look(struct pg_client *client, const uint8
     if (have == length && length <= EFFECTS_TEXT_BYTES_MAX)
         text_kind(client, body, length, &found);
     verdict = carried_verdict(client, length, &found);
+    if (readied && found.kind == PREPARE_HIDDEN)
+        return STATEMENTS_PASS; /* what could not be given then cannot be given now */
     if (verdict != STATEMENTS_PASS)
         statements_need(client)->found = found;
+    return verdict;
+}
+
+enum pg_statements_verdict pg_carried_look(struct pg_client *client, const uint8_t *body,
+                                           size_t have, size_t length)
+{
+    enum pg_statements_verdict verdict = look(client, body, have, length);
+
+    if (verdict == STATEMENTS_PASS && client->statements)
+        client->statements->readied = false;
     return verdict;
 }
 
@@ -121,9 +133,12 @@ static void name_quote(const char *name, char quoted[2 * NAME_BYTES + 2])
     strcpy(quoted, "\"");
 }
 
-/* All names that PREPARE has given are given on the server, and forgotten here. */
-static void names_give(struct pg_client *client)
+/* All names that PREPARE has given are given on the server, and forgotten here. In front of a
+ * Query each by itself, so that one that fails, its table being gone, does not take others along;
+ * it fails again when it is executed. */
+static void names_give(struct pg_client *client, bool each)
 {
+    static const uint8_t sync[] = {PG_SYNC, 0, 0, 0, 4};
     struct pg_statements *statements = client->statements;
 
     pg_repeat_forget(client);
@@ -139,30 +154,26 @@ static void names_give(struct pg_client *client)
         message_close(client, NO_STATEMENT);
         pg_pipeline_sent(&client->server->pipeline, PG_NOTED_CLOSE, true);
         change_named(statements, change_add(statements), named, NULL);
+        if (each) {
+            stream_queue(&client->server->base.stream, sync, sizeof(sync));
+            pg_pipeline_sent(&client->server->pipeline, PG_SYNC, true);
+            statements->stretch++;
+        }
     }
     pg_session_suspect(client, EFFECT_PREPARE);
 }
 
 void pg_carried_supply(struct pg_client *client, uint8_t type)
 {
-    static const uint8_t flush[] = {PG_FLUSH, 0, 0, 0, 4}, sync[] = {PG_SYNC, 0, 0, 0, 4};
+    static const uint8_t flush[] = {PG_FLUSH, 0, 0, 0, 4};
     struct pg_statements *statements = client->statements;
-    struct pg_server *pg = client->server;
 
-    if (statements->found.kind != PREPARE_HIDDEN) {
+    statements->readied = type == PG_QUERY;
+    if (statements->found.kind != PREPARE_HIDDEN)
         pg_statements_supply(client, named_find(statements, statements->found.name)->statement);
-        statements->readied = true;
-    } else {
-        names_give(client);
-        if (type == PG_QUERY) {
-            /* What fails here fails again when it is executed. */
-            stream_write(&pg->base.stream, sync, sizeof(sync));
-            pg_pipeline_sent(&pg->pipeline, PG_SYNC, true);
-            statements->stretch++;
-            return;
-        }
-    }
-    stream_write(&pg->base.stream, flush, sizeof(flush));
+    else
+        names_give(client, type == PG_QUERY);
+    stream_write(&client->server->base.stream, flush, sizeof(flush));
 }
 
 /* --- the text --- */
@@ -273,7 +284,7 @@ bool pg_carried_error(struct pg_client *client, const uint8_t *body, size_t leng
         if (field != 'P')
             continue;
         there = strtol(value, NULL, 10);
-        if (there <= labs(statements->shift))
+        if (there <= labs(statements->shift) || there > INT32_MAX)
             return false;
         snprintf(position, sizeof(position), "%ld", there - statements->shift);
         pg_put_u32(header + 1, (uint32_t)(4 + length - strlen(value) + strlen(position)));

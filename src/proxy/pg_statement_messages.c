@@ -49,6 +49,12 @@ void message_parse(struct pg_client *client, const char *name, const uint8_t *re
     counter_add(&client->pool->counters.server_parse_count, 1);
 }
 
+void message_close_none(struct pg_client *client)
+{
+    message_close(client, NO_STATEMENT);
+    pg_pipeline_sent(&client->server->pipeline, PG_CLOSE, true);
+}
+
 void message_prepare(struct pg_client *client, const char *name, const uint8_t *tail,
                      size_t tail_bytes)
 {
@@ -58,8 +64,7 @@ void message_prepare(struct pg_client *client, const char *name, const uint8_t *
     static const uint8_t execute[] = NO_STATEMENT "\0\0\0\0";
     struct pg_pipeline *pipeline = &client->server->pipeline;
 
-    message_close(client, NO_STATEMENT);
-    pg_pipeline_sent(pipeline, PG_CLOSE, true);
+    message_close_none(client);
     message_begin(client, PG_PARSE,
                   sizeof(NO_STATEMENT) + strlen(prepare) + strlen(name) + tail_bytes + 2);
     message_bytes(client, NO_STATEMENT, sizeof(NO_STATEMENT));

@@ -23,6 +23,9 @@ void message_as_it_is(struct pg_client *client, uint8_t type, const uint8_t *bod
 void message_close(struct pg_client *client, const char *name);
 void message_describe(struct pg_client *client, const char *name);
 
+/* Closes NO_STATEMENT by a message of our own, and notes it. */
+void message_close_none(struct pg_client *client);
+
 /* rest: of the body, behind the name. */
 void message_parse(struct pg_client *client, const char *name, const uint8_t *rest,
                    size_t rest_bytes);

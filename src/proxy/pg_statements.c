@@ -287,8 +287,7 @@ static void statements_prepare(struct pg_client *client, struct pg_statement *st
     pg_statements_make_room(client, statement);
     if (statement->sql) {
         message_prepare(client, statement->name, statement->body, statement->body_bytes);
-        message_close(client, NO_STATEMENT);
-        pg_pipeline_sent(&pg->pipeline, PG_CLOSE, true);
+        message_close_none(client);
     } else {
         message_parse(client, statement->name, statement->body, statement->body_bytes);
         pg_pipeline_sent(&pg->pipeline, named ? PG_NOTED_PARSE : PG_PARSE, !named);
@@ -323,7 +322,6 @@ void pg_statements_supply_first(struct pg_client *client, uint8_t type, const ui
         pg_carried_supply(client, type);
         return;
     }
-
     parts_find(PG_BIND, body, have, length, &parts);
     pg_described_supply(client, named_find(client->statements, parts.name));
 }
@@ -448,6 +446,8 @@ static void rewrite_use(struct pg_client *client, uint8_t type, const struct par
  * deallocate. */
 static void rewrite_deallocate(struct pg_client *client, struct named *named)
 {
+    /* One that could not be prepared (message_prepare) may have left it. */
+    message_close_none(client);
     message_query(client, "PREPARE " NO_STATEMENT " AS SELECT 1", true);
     message_query(client, "DEALLOCATE " NO_STATEMENT, false);
     named_forget(client, named);

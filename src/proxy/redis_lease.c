@@ -268,7 +268,7 @@ enum redis_verdict redis_lease_request(struct redis_client *client, struct redis
     if (redis_client_may_not(client, call))
         return redis->multi ? lease_refuse_queued(client, input)
                             : redis_local_refuse(client, call->command);
-    if (redis_session_tells_redirect(client, call))
+    if (redis_session_tells_redirect(client, call) && input->request.bytes > 0)
         return redis_client_quiet(client) ? redis_session_redirect_request(client, input)
                                           : REDIS_VERDICT_HOLD;
     if (needs_quiet(client, input) && redis->multi)

@@ -159,6 +159,41 @@ START_TEST(a_server_that_lost_it_says_why_it_cannot_have_it_again)
 }
 END_TEST
 
+START_TEST(one_that_cannot_be_prepared_again_holds_up_no_other)
+{
+    start("two", "");
+    run(&client, "CREATE TABLE lost AS SELECT 1 AS x", "C(SELECT 1) Z(I)");
+    run(&client, "PREPARE a AS SELECT 1 AS x", "C(PREPARE) Z(I)");
+    run(&client, "PREPARE q AS SELECT x FROM lost", "C(PREPARE) Z(I)");
+    run(&client, "PREPARE z AS SELECT 2 AS x", "C(PREPARE) Z(I)");
+    run(&client, "DROP TABLE lost", "C(DROP TABLE) Z(I)");
+    run(&neighbour, "BEGIN", "C(BEGIN) Z(T)"); /* on the server that has them */
+    run(&client, "EXPLAIN (COSTS off) EXECUTE a", "T(QUERY PLAN) D(Result) C(EXPLAIN) Z(I)");
+    run(&client, "EXPLAIN (COSTS off) EXECUTE q", UNKNOWN("q"));
+    run(&client, "EXPLAIN (COSTS off) EXECUTE z", "T(QUERY PLAN) D(Result) C(EXPLAIN) Z(I)");
+    run(&client, "EXECUTE q", "E(42P01 relation \"lost\" does not exist) Z(I)");
+    run(&client, "EXECUTE z", ROW("2"));
+    run(&neighbour, "COMMIT", "C(COMMIT) Z(I)");
+    stop();
+}
+END_TEST
+
+START_TEST(one_that_cannot_be_prepared_again_troubles_nobody_later)
+{
+    start("p", "max_prepared_statements = 1\n");
+    run(&client, "CREATE TABLE lost AS SELECT 1 AS x", "C(SELECT 1) Z(I)");
+    run(&client, "PREPARE q AS SELECT x FROM lost", "C(PREPARE) Z(I)");
+    run(&neighbour, "PREPARE r AS SELECT 2 AS x", "C(PREPARE) Z(I)");
+    run(&client, "DROP TABLE lost", "C(DROP TABLE) Z(I)");
+    run(&client, "EXECUTE q", "E(42P01 relation \"lost\" does not exist) Z(I)");
+    run(&neighbour, "DEALLOCATE r", "C(DEALLOCATE) Z(I)");
+    run(&client, "DEALLOCATE q", "C(DEALLOCATE) Z(I)");
+    run(&neighbour, "PREPARE r AS SELECT 3 AS x", "C(PREPARE) Z(I)");
+    run(&neighbour, "EXECUTE r", ROW("3"));
+    stop();
+}
+END_TEST
+
 START_TEST(a_position_in_the_text_is_the_clients)
 {
     static const char *const wrong[] = {
@@ -460,6 +495,8 @@ int main(void)
     suite_add_loop(suite, SUITE_OURS, 20, names_belong_to_their_clients, 3);
     suite_add(suite, SUITE_OURS, 20, errors_are_those_of_the_server);
     suite_add(suite, SUITE_OURS, 20, a_server_that_lost_it_says_why_it_cannot_have_it_again);
+    suite_add(suite, SUITE_OURS, 20, one_that_cannot_be_prepared_again_holds_up_no_other);
+    suite_add(suite, SUITE_OURS, 20, one_that_cannot_be_prepared_again_troubles_nobody_later);
     suite_add(suite, SUITE_OURS, 20, a_position_in_the_text_is_the_clients);
     suite_add(suite, SUITE_OURS, 20, protocol_and_sql_share_their_names);
     suite_add(suite, SUITE_OURS, 20, many_in_one_write_are_answered_in_order);

@@ -22,6 +22,7 @@ static const struct {
     {"execute\"a\"(1)", PREPARE_EXECUTE, "a", "\"a\""},
     {"EXECUTE execute", PREPARE_EXECUTE, "execute", "execute"},
     {"PREPARE U&\"a\" AS SELECT 1", PREPARE_HIDDEN, NULL, NULL},
+    {"EXECUTE U&\"u\"", PREPARE_HIDDEN, NULL, NULL},
     {"PREPARE \"\xc3\xa9\" AS SELECT 1", PREPARE_HIDDEN, NULL, NULL},
     {"PREPARE aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS SELECT 1",
      PREPARE_HIDDEN, NULL, NULL},
