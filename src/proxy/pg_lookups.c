@@ -350,17 +350,19 @@ static size_t content_write(struct pg_lookups *lookups, const struct params *par
     return content_put(content, length, request->statement, request->statement_bytes);
 }
 
-/* The least used one that nothing is on its way for has to go. */
+/* The least used one that nothing is on its way for has to go. Those that cannot go have clients,
+ * whose number is limited. */
 static void lookups_make_room(struct pg_lookups *lookups)
 {
-    struct list_node *last = list_last(&lookups->by_use);
-    struct pg_lookup *lookup;
+    struct list_node *node = list_last(&lookups->by_use), *previous;
 
-    if (lookups->by_use.length < LOOKUPS_MAX)
-        return;
-    lookup = container_of(last, struct pg_lookup, node);
-    if (!lookup_busy(lookup))
-        lookup_forget(lookup);
+    for (; node && lookups->by_use.length >= LOOKUPS_MAX; node = previous) {
+        struct pg_lookup *lookup = container_of(node, struct pg_lookup, node);
+
+        previous = list_previous(&lookups->by_use, node);
+        if (!lookup_busy(lookup))
+            lookup_forget(lookup);
+    }
 }
 
 static struct pg_lookup *lookup_add(struct pg_lookups *lookups, struct params *params,

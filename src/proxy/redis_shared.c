@@ -304,6 +304,19 @@ static void shared_waited(struct timer *timer)
     shared_fail_unsent(shared, &too_long);
 }
 
+/* What is about to go out has waited for others, where that is wanted. */
+static void shared_measure_delays(const struct redis_shared *shared)
+{
+    const struct conf_redis *conf = shared->pool->redis;
+    uint64_t now_us = loop_now_us(redis_shared_loop(shared));
+
+    if (!conf || (conf->max_delay_us == 0 && !conf->batch_keys))
+        return;
+    for (uint32_t i = 0; i < shared->unsent_owed.length; i++)
+        latency_add(&shared->pool->latencies, LATENCY_batch_delay,
+                    now_us - redis_owed_at(&shared->unsent_owed, i)->since_us);
+}
+
 /* Writes what is unsent. False: nothing of it was written, since the connection is lost. */
 static bool shared_write(struct redis_shared *shared, struct redis_server *redis)
 {
@@ -317,6 +330,7 @@ static bool shared_write(struct redis_shared *shared, struct redis_server *redis
             redis_batch_drop(shared);
         return false; /* it goes elsewhere when the loss is found */
     }
+    shared_measure_delays(shared);
     buffer_clear(&shared->unsent, &redis_shared_loop(shared)->buffers);
     shared->joinable = 0;
     shared->last_sent = count;

@@ -253,6 +253,38 @@ START_TEST(clients_and_servers_name_each_other)
 }
 END_TEST
 
+START_TEST(pinned_clients_are_told_with_the_reason)
+{
+    PGconn *console = start(), *client;
+    PGresult *result;
+    double since;
+
+    client = sluice_connect(&sluice, "user=user2 dbname=p application_name=one");
+    ck_assert_int_eq(console_rows(console, "SHOW PINNED"), 0);
+    sql_do(client, "CREATE TEMP TABLE mine (n int)");
+    await(console_rows(console, "SHOW PINNED") == 1, 20);
+    since = seconds_now();
+    await(seconds_now() - since > 1, 20);
+    result = PQexec(console, "SHOW PINNED");
+#define OF(column) PQgetvalue(result, 0, PQfnumber(result, column))
+    ck_assert_int_eq(PQntuples(result), 1);
+    ck_assert_str_eq(OF("server"), console_cell(console, "SHOW SERVERS", "S", "ptr"));
+    ck_assert_str_eq(OF("client"), console_cell(console, "SHOW SERVERS", "S", "link"));
+    ck_assert_str_eq(OF("database"), "p");
+    ck_assert_str_eq(OF("user"), "user2");
+    ck_assert_str_eq(OF("application_name"), "one");
+    ck_assert_str_eq(OF("reason"), "temporary tables");
+    ck_assert_int_ge(atol(OF("age")), 1);
+    ck_assert_uint_eq(strspn(OF("since"), "0123456789-"), strlen("2000-01-01"));
+#undef OF
+    PQclear(result);
+    sql_do(client, "DISCARD ALL");
+    await(console_rows(console, "SHOW PINNED") == 0, 20);
+    PQfinish(client);
+    end(console);
+}
+END_TEST
+
 START_TEST(stats_count_queries)
 {
     PGconn *console = console_start(&sluice, "stats_period = 1\n");
@@ -446,6 +478,7 @@ int main(void)
                    sizeof(tables) / sizeof(tables[0]));
     suite_add(suite, SUITE_OURS, 20, pools_count_clients_and_servers);
     suite_add(suite, SUITE_OURS, 20, clients_and_servers_name_each_other);
+    suite_add(suite, SUITE_OURS, 20, pinned_clients_are_told_with_the_reason);
     suite_add(suite, SUITE_OURS, 20, stats_count_queries);
     suite_add(suite, SUITE_OURS, 20, an_auto_database_is_logged_once);
     suite_add(suite, SUITE_OURS, 20, help_is_a_notice);

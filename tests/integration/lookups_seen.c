@@ -154,6 +154,37 @@ START_TEST(metrics_count_batches_and_their_keys)
 }
 END_TEST
 
+/* More texts come than are remembered, while the first one's question waits for others. */
+START_TEST(those_used_last_are_remembered)
+{
+    static const int limit = 1000, more = 100;
+    PGconn *console;
+
+    start("max_delay = 60\nmax_batch_size = 2\n");
+    client_send(&holder, lookup(LOOKUP, "1"));
+    client_answer(&holder);
+    ask(0, LOOKUP, "1");
+    settle();
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    for (int i = 0; i < limit + more; i++) {
+        const char *sql = text("SELECT now() > 'epoch' AS c%d FROM things WHERE id = $1", i);
+
+        for (int time = 0; time < 2; time++) {
+            client_send(&holder, lookup(sql, "1"));
+            ck_assert_str_eq(client_answer(&holder), text("1 2 T(c%d) D(t) C(SELECT 1) Z(I)", i));
+        }
+    }
+    ck_assert_int_eq(console_rows(console, "SHOW LOOKUPS"), limit);
+    seen(text("SELECT now() > ? AS c%d FROM things WHERE id = $1", limit + more - 1), "refusal");
+    ask(1, LOOKUP, "2");
+    answers(0, thing(1));
+    answers(1, thing(2));
+    ck_assert_str_eq(seen(LOOKUP, "keys"), "2");
+    PQfinish(console);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lookups_seen");
@@ -163,5 +194,6 @@ int main(void)
     suite_add(suite, SUITE_OURS, 20, the_console_tells_what_is_refused_and_why);
     suite_add(suite, SUITE_OURS, 20, batched_ones_are_among_the_statements_and_in_the_slow_log);
     suite_add(suite, SUITE_OURS, 20, metrics_count_batches_and_their_keys);
+    suite_add(suite, SUITE_OURS, 60, those_used_last_are_remembered);
     return suite_finish(suite);
 }

@@ -112,6 +112,33 @@ START_TEST(errors_are_counted)
 }
 END_TEST
 
+/* More statements come than are remembered, while one of the first is on its way. */
+START_TEST(those_used_last_are_remembered)
+{
+    static const int many = 1100;
+    long shared;
+
+    start(2, "multiplex_stall = 0\nworkers = 1\n");
+    postgres_value(sluice.postgres, "CREATE TABLE t (n int); INSERT INTO t VALUES (7);"
+                                    "GRANT ALL ON t TO PUBLIC");
+    introduce(&crowd[0], "SELECT n FROM t");
+    postgres_value(sluice.postgres, "BEGIN; LOCK TABLE t");
+    ask(0, "SELECT n FROM t");
+    await(told("in_flight") == 1, 20);
+    shared = told("statements");
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < many; i++)
+            for (int time = 0; time < 2; time++)
+                ck_assert_str_eq(client_query(&crowd[1], text("SELECT %d AS c%d", 10 * i, i)),
+                                 text("T(c%d) D(%d) C(SELECT 1) Z(I)", i, 10 * i));
+    /* The second time at the latest it is known again. */
+    ck_assert_int_ge(told("statements") - shared, 2 * many);
+    ck_assert_int_eq(told("in_flight"), 1);
+    unblock();
+    sluice_stop(&sluice);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("multiplex_seen");
@@ -119,5 +146,6 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, they_are_among_the_statements_and_in_the_slow_log);
     suite_add(suite, SUITE_OURS, 30, bound_ones_are_told_with_their_text_and_parameters);
     suite_add(suite, SUITE_OURS, 30, errors_are_counted);
+    suite_add(suite, SUITE_OURS, 60, those_used_last_are_remembered);
     return suite_finish(suite);
 }

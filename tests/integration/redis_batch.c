@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/process.h"
@@ -28,16 +27,6 @@ static void begin(const char *keys, const char *settings)
     redis_start(&redis, "enable-debug-command yes\n");
     port = redis_pooled(&sluice, &redis, text("batch_keys=on pool_size=2 %s", keys),
                         text("workers = 1\nstats_users = user1\n%s", settings));
-}
-
-/* Stops the pooler; it has stopped when this returns. SIGCONT has it go on. */
-static void sluice_pause(void)
-{
-    int status;
-
-    sluice_signal(&sluice, SIGSTOP);
-    ck_assert_int_eq(waitpid(sluice.pid, &status, WUNTRACED), sluice.pid);
-    ck_assert(WIFSTOPPED(status));
 }
 
 /* A counter of SHOW REDIS_STATS. */
@@ -210,7 +199,7 @@ static void askers_compare(const struct asker *askers)
     for (unsigned round = 0; round < ROUNDS; round++) {
         size_t more = round % 2 ? 0 : sizeof(echoed) - 1;
 
-        sluice_pause();
+        sluice_pause(&sluice);
         for (unsigned i = 0; i < CLIENTS; i++) {
             raw_send(fds[i], askers[i].ask[round], strlen(askers[i].ask[round]));
             raw_send(fds[i], echo, more ? sizeof(echo) - 1 : 0);
@@ -315,7 +304,7 @@ static void crowd_open(redisContext *crowd[CROWD], const char *login)
 /* Has all ask at once, each for what the format makes of its number. */
 static void crowd_ask(redisContext *crowd[CROWD], const char *format)
 {
-    sluice_pause();
+    sluice_pause(&sluice);
     for (int i = 0; i < CROWD; i++) {
         redisAppendCommand(crowd[i], format, i);
         for (int done = 0; !done;)
@@ -552,7 +541,7 @@ START_TEST(a_large_value_comes_to_all_who_ask_for_it)
     for (int i = 0; i < CROWD; i++)
         fds[i] = raw_open(port);
     for (int round = 0; round < 2; round++) {
-        sluice_pause();
+        sluice_pause(&sluice);
         for (int i = 0; i < CROWD; i++) {
             raw_send(fds[i], i % 4 ? "GET k\r\n" : "GET v\r\n", 7);
             wanted[i] = i % 4 ? 7 : 8000001 + strlen("$8000001\r\n") + 2;

@@ -186,6 +186,15 @@ void sluice_signal(const struct sluice *sluice, int number)
     ck_assert_int_eq(kill(sluice->pid, number), 0);
 }
 
+void sluice_pause(const struct sluice *sluice)
+{
+    int status;
+
+    sluice_signal(sluice, SIGSTOP);
+    ck_assert_int_eq(waitpid(sluice->pid, &status, WUNTRACED), sluice->pid);
+    ck_assert(WIFSTOPPED(status));
+}
+
 int sluice_await_end(struct sluice *sluice, double seconds)
 {
     static const char *const reports[] = {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer",

@@ -56,6 +56,9 @@ bool sluice_reload(struct sluice *sluice);
 
 void sluice_signal(const struct sluice *sluice, int number);
 
+/* Has it stand still, by SIGSTOP; it does when this returns. SIGCONT has it go on. */
+void sluice_pause(const struct sluice *sluice);
+
 /* The exit status, once it has ended; fails the test if it was killed by a signal, reported a
  * sanitizer's finding, or lives on after so many seconds. */
 int sluice_await_end(struct sluice *sluice, double seconds);
