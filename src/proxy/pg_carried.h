@@ -15,7 +15,8 @@ static inline bool pg_carried_comes(const struct pg_client *client, const uint8_
                                     size_t have)
 {
     return prepare_begins((const char *)body, have) ||
-           (client->statements && client->statements->sql_count > 0);
+           (client->statements &&
+            (client->statements->sql_count > 0 || client->statements->readied));
 }
 
 /* A Query: STATEMENTS_PASS, _MORE, _WAIT; _SUPPLY, for pg_carried_supply(); or _REWRITE, for

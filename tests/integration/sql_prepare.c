@@ -171,7 +171,15 @@ START_TEST(one_that_cannot_be_prepared_again_holds_up_no_other)
     run(&client, "EXPLAIN (COSTS off) EXECUTE a", "T(QUERY PLAN) D(Result) C(EXPLAIN) Z(I)");
     run(&client, "EXPLAIN (COSTS off) EXECUTE q", UNKNOWN("q"));
     run(&client, "EXPLAIN (COSTS off) EXECUTE z", "T(QUERY PLAN) D(Result) C(EXPLAIN) Z(I)");
-    run(&client, "EXECUTE q", "E(42P01 relation \"lost\" does not exist) Z(I)");
+    run(&client, "DEALLOCATE q", "C(DEALLOCATE) Z(I)");
+    run(&client, "PREPARE q AS SELECT 3 AS x", "C(PREPARE) Z(I)");
+    run(&client, "SELECT 1 AS x; EXECUTE q", "T(x) D(1) C(SELECT 1) " ROW("3"));
+    /* What failed before a Query makes the server ignore it. */
+    client_send(&client, put_flush(put_parse(put_new(), "", "bad")));
+    ck_assert_str_eq(client_message(&client), "E(42601 syntax error at or near \"bad\")");
+    client_send(&client, put_query(put_sync(put_query(put_new(), "EXECUTE z")), "EXECUTE z"));
+    ck_assert_str_eq(client_answer(&client), "Z(I)");
+    ck_assert_str_eq(client_answer(&client), ROW("2"));
     run(&client, "EXECUTE z", ROW("2"));
     run(&neighbour, "COMMIT", "C(COMMIT) Z(I)");
     stop();
