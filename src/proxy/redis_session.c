@@ -11,6 +11,7 @@
 #include "redis_local.h"
 #include "sluice/base/memory.h"
 
+#define USER_BYTES_MAX 1024u  /* longer ones cannot name a pool: they are no users here */
 #define REPLY_BYTES_MAX 8192u /* of HELLO or CLIENT INFO: no server's is as long */
 
 struct redis_session {
@@ -272,8 +273,13 @@ enum redis_verdict redis_session_request(struct redis_client *client, struct red
     session = memory_new(sizeof(*session));
     session->id = input->call.command->id;
     session_parse(session, input);
-    session->drop = redis_client_action(client) == REDIS_DROP;
     client->session = session;
+    if (session->user && strlen(session->user) > USER_BYTES_MAX) {
+        redis_session_free(client);
+        redis_client_answer_error(client, RESP_ERROR_WRONGPASS, NULL, NULL);
+        return REDIS_VERDICT_DONE;
+    }
+    session->drop = redis_client_action(client) == REDIS_DROP;
     client->server->dirt |= session->id == REDIS_COMMAND_SELECT ? REDIS_DIRT_DB : REDIS_DIRT_ALL;
     if (session->id == REDIS_COMMAND_CLIENT_PAUSE || session->id == REDIS_COMMAND_CLIENT_UNPAUSE)
         client->server->dirt = 0;
@@ -417,9 +423,10 @@ static bool session_informed(struct redis_client *client, const char *info)
         client->server->no_evict = strchr(flags, 'e') != NULL;
         client->server->no_touch = strchr(flags, 'T') != NULL;
         /* A user who came by an AUTH inside MULTI is known by name only. */
-        known = same || redis_pool_get(&client->worker->pools, pool->database_name, user,
-                                       pool->totals->variant)
-                            ->password;
+        known = same || (strlen(user) <= USER_BYTES_MAX &&
+                         redis_pool_get(&client->worker->pools, pool->database_name, user,
+                                        pool->totals->variant)
+                             ->password);
         if (known)
             client_go(client, same ? pool->user_name : user, NULL,
                       redis_pool_variant((uint32_t)strtoul(db, NULL, 10), version == 3 ? 3 : 2,

@@ -155,6 +155,27 @@ START_TEST(a_client_whose_replies_cannot_be_told_apart_stays_who_it_is)
 }
 END_TEST
 
+START_TEST(a_user_whose_name_is_too_long_for_a_pool_is_refused)
+{
+    char *user = text("%03000d", 0), *usual = text("%01000d", 0);
+    redisContext *direct, *context;
+
+    begin(NULL, "workers = 1\n");
+    direct = redis_open(redis.port);
+    ck_assert_str_eq(redis_do(direct, "ACL SETUSER %s on >pw ~* &* +@all", user), "OK");
+    ck_assert_str_eq(redis_do(direct, "ACL SETUSER %s on >pw ~* &* +@all", usual), "OK");
+    context = redis_open(port);
+    ck_assert_str_eq(redis_do(context, "AUTH %s pw", user),
+                     "-WRONGPASS invalid username-password pair or user is disabled.");
+    ck_assert_str_eq(redis_do(context, "HELLO 3 AUTH %s pw", user),
+                     "-WRONGPASS invalid username-password pair or user is disabled.");
+    ck_assert_str_eq(redis_do(context, "ACL WHOAMI"), "default");
+    ck_assert_str_eq(redis_do(context, "AUTH %s pw", usual), "OK");
+    ck_assert_str_eq(redis_do(context, "ACL WHOAMI"), usual);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 /* Counts a word among bytes. */
 static unsigned count_of(const char *bytes, const char *word)
 {
@@ -334,6 +355,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_request_of_any_length_passes_the_gate_only_where_it_may);
     suite_add(suite, SUITE_OURS, 30, a_client_whose_replies_cannot_be_told_apart_passes_no_gate);
     suite_add(suite, SUITE_OURS, 30, a_client_whose_replies_cannot_be_told_apart_stays_who_it_is);
+    suite_add(suite, SUITE_OURS, 30, a_user_whose_name_is_too_long_for_a_pool_is_refused);
     suite_add(suite, SUITE_OURS, 30, a_subscription_of_any_length_is_counted);
     suite_add(suite, SUITE_OURS, 30, a_refused_subscription_takes_nothing_along);
     suite_add_loop(suite, SUITE_OURS, 30, the_rest_of_a_transaction_is_not_sent_elsewhere, 2);
