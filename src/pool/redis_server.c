@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "redis_login.h"
 #include "probe.h"
+#include "redis_login.h"
 #include "sluice/base/log.h"
 #include "sluice/base/memory.h"
 #include "sluice/wire/redis_command.h"
@@ -53,17 +53,20 @@ static bool server_reset(struct server *server)
 }
 
 /* True if what the client left behind can only be ended by closing: a blocked command might still
- * take an element that nobody would get, and messages of a subscription cannot be told from
- * replies. */
+ * take an element that nobody would get, messages of a subscription cannot be told from replies,
+ * and RESET of Redis 7.0 leaves NO-EVICT as it is. */
 static bool must_close(const struct redis_server *redis)
 {
     if (redis->part || redis->unframed || redis->monitor || redis->subscribed || redis->shards ||
-        redis->frames_left || redis->tracking)
+        redis->frames_left || redis->tracking || redis->no_evict || redis->no_touch ||
+        redis->queued_state)
         return true;
     for (uint32_t i = 0; i < redis->owed.length; i++) {
-        const struct redis_command *command = redis_owed_at(&redis->owed, i)->command;
+        const struct redis_owed *owed = redis_owed_at(&redis->owed, i);
+        const struct redis_command *command = owed->command;
 
-        if (!command || command->flags & REDIS_BLOCKING || command->class == REDIS_CLASS_LEASE)
+        if (!command || owed->action == REDIS_INQUIRE || command->flags & REDIS_BLOCKING ||
+            command->class == REDIS_CLASS_LEASE)
             return true;
     }
     return false;

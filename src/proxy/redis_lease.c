@@ -155,6 +155,19 @@ void redis_lease_send(struct redis_client *client, const void *bytes, size_t len
     }
 }
 
+/* WAIT on another connection than that of the client's last write: a server counts from the last
+ * command of a connection, since 7.2 from the last that it replicated. This is one that nobody
+ * notices. */
+static void lease_catch_up(struct redis_client *client)
+{
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    static const char spublish[] = "*3\r\n$8\r\nSPUBLISH\r\n$11\r\nsluice:wait\r\n$0\r\n\r\n";
+
+    redis_lease_send(client, ping, sizeof(ping) - 1, redis_command_find("ping", 4), REDIS_DROP);
+    redis_lease_send(client, spublish, sizeof(spublish) - 1, redis_command_find("spublish", 8),
+                     REDIS_DROP);
+}
+
 /* Sends the request as it is, or the part of it that is here. */
 static enum redis_verdict lease_forward(struct redis_client *client, struct redis_input *input,
                                         enum redis_action action)
@@ -167,6 +180,9 @@ static enum redis_verdict lease_forward(struct redis_client *client, struct redi
         redis->dirt |= call->command->id == REDIS_COMMAND_SELECT ? REDIS_DIRT_DB : REDIS_DIRT_ALL;
     if (input->request.odd)
         redis->dirt |= REDIS_DIRT_ALL;
+    if (call->class == REDIS_CLASS_WAIT && !redis->multi && !in_subscriber_mode(client) &&
+        client->write_server && client->write_server != redis->base.id)
+        lease_catch_up(client);
     if (input->request.bytes == 0) {
         /* Long: its bytes follow by redis_lease_pass(). */
         redis->part = true;

@@ -5,6 +5,7 @@
 
 #include "redis_lease.h"
 #include "redis_local.h"
+#include "redis_shared.h"
 
 enum redis_verdict redis_local_quit(struct redis_client *client)
 {
@@ -33,7 +34,9 @@ enum redis_verdict redis_local_refuse(struct redis_client *client,
 {
     if (!redis_client_quiet(client))
         return REDIS_VERDICT_HOLD;
-    redis_client_answer_error(client, RESP_ERROR_NOPERM, command->name, NULL);
+    redis_client_answer_error(client,
+                              client->pool->shared->limited ? RESP_ERROR_NOAUTH : RESP_ERROR_NOPERM,
+                              command->name, NULL);
     return REDIS_VERDICT_DONE;
 }
 
@@ -115,6 +118,14 @@ enum redis_verdict redis_local_request(struct redis_client *client, struct redis
         return redis_local_quit(client);
     case REDIS_COMMAND_RESET:
         return redis_local_reset(client);
+    default:
+        break;
+    }
+    if (client->pool->shared->limited) {
+        redis_client_answer_error(client, RESP_ERROR_NOAUTH, NULL, NULL);
+        return REDIS_VERDICT_DONE;
+    }
+    switch ((int)input->call.command->id) {
     case REDIS_COMMAND_CLIENT_SETNAME:
         return local_set_name(client, input);
     case REDIS_COMMAND_CLIENT_GETNAME:

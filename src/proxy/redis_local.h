@@ -52,8 +52,9 @@ struct redis_tour *redis_tour_new(const struct redis_client *client,
                                   const struct redis_input *input, enum resp_error *error);
 void redis_tour_free(struct redis_tour *tour);
 
-/* The same command about no client at all: whether the user may. Returns its length. */
-size_t redis_tour_question(enum redis_command_id id, char question[128]);
+/* The same command about no client at all: whether the user may, and whether there is such a user.
+ * To be freed. */
+char *redis_tour_question(const struct redis_tour *tour, size_t *length);
 
 /* Sends it off; the client is LEASED, and TOURING until it is back. */
 void redis_tour_start(struct redis_client *client, struct redis_tour *tour);

@@ -323,6 +323,8 @@ static bool replies_due(const struct redis_client *client)
 {
     const struct redis_server *redis = client->server;
 
+    if (client->inflight == 1 && !client->held && client->last->class == REDIS_CLASS_WAIT)
+        return false;
     if (client->state != REDIS_CLIENT_LEASED)
         return client->inflight > 0 || client->state == REDIS_CLIENT_STALLED ||
                client->state == REDIS_CLIENT_TOURING ||

@@ -164,7 +164,8 @@ static void tour_refuse(struct redis_client *client, const struct redis_input *i
 static enum redis_verdict session_tour(struct redis_client *client, struct redis_input *input)
 {
     struct redis_session *session;
-    char question[128];
+    char *question;
+    size_t length;
     enum resp_error error;
     struct redis_tour *tour = redis_tour_new(client, input, &error);
 
@@ -181,8 +182,9 @@ static enum redis_verdict session_tour(struct redis_client *client, struct redis
         redis_tour_start(client, tour);
         return REDIS_VERDICT_DONE;
     }
-    redis_lease_send(client, question, redis_tour_question(session->id, question),
-                     input->call.command, REDIS_SESSION);
+    question = redis_tour_question(tour, &length);
+    redis_lease_send(client, question, length, input->call.command, REDIS_SESSION);
+    free(question);
     return REDIS_VERDICT_DONE;
 }
 

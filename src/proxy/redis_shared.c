@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "redis_batch.h"
-#include "redis_client.h"
+#include "redis_lease.h"
 #include "redis_shared.h"
 #include "sluice/base/memory.h"
 #include "sluice/pool/pools_orders.h"
@@ -434,7 +434,7 @@ static struct redis_server *server_of_last_write(const struct redis_client *clie
 enum redis_verdict redis_shared_push_wait(struct redis_client *client, struct redis_input *input)
 {
     struct redis_shared *shared = client->pool->shared;
-    struct redis_server *redis = server_of_last_write(client), *current;
+    struct redis_server *redis, *current;
     enum redis_verdict verdict;
 
     if (!redis_client_quiet(client))
@@ -443,19 +443,18 @@ enum redis_verdict redis_shared_push_wait(struct redis_client *client, struct re
         return verdict;
     loop_undefer(redis_shared_loop(shared), &shared->flush);
     shared_send(shared, false);
+    redis = server_of_last_write(client);
     current = shared->server;
-    if (redis && redis->base.state == SERVER_IDLE) {
+    if (!redis || buffer_length(&shared->unsent) > 0)
+        return redis_lease_want(client, true);
+    if (redis->base.state == SERVER_IDLE) {
         server_move(&redis->base, SERVER_LEASED);
         shared->server = NULL;
         shared_attach(shared, &redis->base);
         shared->server = current;
-    } else if (!redis || redis->base.state != SERVER_SHARED) {
-        redis = current;
-    }
-    if (!redis || buffer_length(&shared->unsent) > 0)
-        return redis_shared_push(client, input); /* nothing of it has been written anywhere */
-    if (redis == current)
+    } else if (redis == current) {
         redis_shared_detach(shared);
+    }
     shared_owe(client, input->call.command, input->length, redis_client_action(client));
     client->epoch = shared->epoch - 1;
     redis_owed_move(&redis->owed, &shared->unsent_owed);

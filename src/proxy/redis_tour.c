@@ -229,15 +229,26 @@ struct redis_tour *redis_tour_new(const struct redis_client *client,
     return NULL;
 }
 
-size_t redis_tour_question(enum redis_command_id id, char question[128])
+char *redis_tour_question(const struct redis_tour *tour, size_t *length)
 {
-    static const char list[] = "*4\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n$2\r\nID\r\n$1\r\n0\r\n";
-    static const char kill[] = "*4\r\n$6\r\nCLIENT\r\n$4\r\nKILL\r\n$2\r\nID\r\n"
-                               "$19\r\n9223372036854775807\r\n";
-    bool lists = id == REDIS_COMMAND_CLIENT_LIST;
+    const char *user = tour->what == REDIS_COMMAND_CLIENT_KILL ? tour->filter.user : NULL;
+    size_t size = 160 + (user ? strlen(user) : 0);
+    char *question = memory_resize(NULL, size);
+    struct resp_writer writer = resp_writer_of(question, size, 2);
+    bool lists = tour->what == REDIS_COMMAND_CLIENT_LIST;
 
-    memcpy(question, lists ? list : kill, lists ? sizeof(list) : sizeof(kill));
-    return lists ? sizeof(list) - 1 : sizeof(kill) - 1;
+    resp_write_array(&writer, user ? 6 : 4);
+    resp_write_text(&writer, "CLIENT");
+    resp_write_text(&writer, lists ? "LIST" : "KILL");
+    resp_write_text(&writer, "ID");
+    resp_write_text(&writer, lists ? "0" : "9223372036854775807");
+    if (user) {
+        resp_write_text(&writer, "USER");
+        resp_write_text(&writer, user);
+    }
+    ensure(!writer.failed);
+    *length = writer.length;
+    return question;
 }
 
 /* ---- one client ---- */

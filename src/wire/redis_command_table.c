@@ -364,7 +364,7 @@ const struct redis_command redis_command_rows[] = {
     ROW("unlink", -2, 1, -1, 1, SHARED, WRITE),
     ROW("unsubscribe", -1, 0, 0, 0, LEASE, PUBSUB | STATE, ID(UNSUBSCRIBE)),
     ROW("unwatch", 1, 0, 0, 0, SHARED, 0, ID(UNWATCH)),
-    ROW("wait", 3, 0, 0, 0, WAIT, 0, ID(WAIT)),
+    ROW("wait", 3, 0, 0, 0, WAIT, BLOCKING, ID(WAIT)),
     ROW("waitaof", 4, 0, 0, 0, WAIT, BLOCKING, ID(WAITAOF)),
     ROW("watch", -2, 1, -1, 1, LEASE, STATE | AT_ONCE, ID(WATCH)),
     ROW("xack", -4, 1, 1, 1, SHARED, WRITE),

@@ -1,7 +1,9 @@
 /* Servers in states of their own: replicas that only read, that have lost their master, servers
  * that load; and WAIT. What they say reaches the client as it is, and the connection lives on. */
+#include <signal.h>
 #include <string.h>
 
+#include "harness/console.h"
 #include "harness/process.h"
 #include "harness/redis.h"
 #include "harness/suite.h"
@@ -128,6 +130,131 @@ START_TEST(a_server_that_loads_says_so)
 }
 END_TEST
 
+/* ---- WAIT ---- */
+
+static redisContext *clients[6];
+
+/* A server with a replica that has all, several connections that both have used, and clients. */
+static void begin_wait(const char *settings)
+{
+    redisContext *direct;
+
+    redis_start(&redis, NULL);
+    redis_start(&replica, text("replicaof 127.0.0.1 %u\n", redis.port));
+    port = redis_pooled(&sluice, &redis, "pool_size=4", settings);
+    direct = redis_open(redis.port);
+    await(strcmp(redis_do(direct, "WAIT 1 100"), "1") == 0, 20);
+    redisFree(direct);
+    for (int i = 0; i < 6; i++)
+        clients[i] = redis_open(port);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(redis_do(clients[i], "MULTI"), "OK");
+        ck_assert_str_eq(redis_do(clients[i], "SET used %d", i), "QUEUED");
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(redis_do(clients[i], "EXEC"), "[OK]");
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(redis_do(clients[i], "WAIT 1 10000"), "1");
+    await(redis_connections(&redis, "cmd=") >= 3, 20);
+}
+
+static void wait_end(void)
+{
+    ck_assert_str_eq(redis_do(clients[0], "SET end 1"), "OK");
+    ck_assert_str_eq(redis_do(clients[0], "WAIT 1 10000"), "1");
+    for (int i = 0; i < 6; i++)
+        ck_assert_str_eq(redis_do(clients[i], "ECHO %d", i), text("%d", i));
+    sluice_stop(&sluice);
+}
+
+static void ask(redisContext *context, const char *command)
+{
+    redisAppendCommand(context, command);
+    for (int done = 0; !done;)
+        ck_assert_int_eq(redisBufferWrite(context, &done), REDIS_OK);
+}
+
+START_TEST(wait_tells_what_replicas_have)
+{
+    begin_wait("workers = 1\n");
+    for (int round = 0; round < 20; round++)
+        for (int i = 0; i < 6; i++) {
+            ck_assert_str_eq(redis_do(clients[i], "SET k%d %d", i, round), "OK");
+            ck_assert_str_eq(redis_do(clients[i], "WAIT 1 10000"), "1");
+        }
+    kill(replica.pid, SIGSTOP);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_str_eq(redis_do(clients[i], "SET k%d x", i), "OK");
+        ck_assert_str_eq(redis_do(clients[i], "WAIT 1 20"), "0");
+    }
+    kill(replica.pid, SIGCONT);
+    wait_end();
+}
+END_TEST
+
+START_TEST(wait_is_about_the_last_write_while_others_have_its_connection)
+{
+    begin_wait("workers = 1\n");
+    kill(replica.pid, SIGSTOP);
+    for (int i = 0; i < 6; i++)
+        ck_assert_str_eq(redis_do(clients[i], "SET k%d 1", i), "OK");
+    ck_assert_str_eq(redis_do(clients[1], "MULTI"), "OK"); /* some connection, till the end */
+    ask(clients[2], "WAIT 1 0");                           /* another one */
+    await(redis_connections(&redis, "flags=b") == 1, 20);
+    ck_assert_str_eq(redis_do(clients[3], "WATCH k3"), "OK");
+    for (int round = 0; round < 3; round++) {
+        ck_assert_str_eq(redis_do(clients[0], "WAIT 1 20"), "0");
+        ck_assert_str_eq(redis_do(clients[3], "WAIT 1 20"), "0");
+        ck_assert_str_eq(redis_do(clients[4], "GET k4"), "1");
+        ck_assert_str_eq(redis_do(clients[5], "WAIT 1 20"), "0");
+    }
+    kill(replica.pid, SIGCONT);
+    ck_assert_str_eq(redis_next(clients[2]), "1");
+    ck_assert_str_eq(redis_do(clients[0], "WAIT 1 10000"), "1");
+    ck_assert_str_eq(redis_do(clients[1], "DISCARD"), "OK");
+    wait_end();
+}
+END_TEST
+
+START_TEST(wait_is_about_the_last_write_when_its_connection_is_gone)
+{
+    PGconn *console;
+
+    begin_wait("workers = 1\n" CONSOLE_USERS);
+    console = sluice_connect(&sluice, "user=user1 dbname=pgbouncer");
+    ck_assert_str_eq(redis_do(clients[1], "MULTI"), "OK");
+    kill(replica.pid, SIGSTOP);
+    ck_assert_str_eq(redis_do(clients[0], "SET k 1"), "OK");
+    sql_do(console, "RECONNECT");
+    ck_assert_str_eq(redis_do(clients[2], "GET k"), "1");
+    ck_assert_str_eq(redis_do(clients[1], "DISCARD"), "OK");
+    ck_assert_str_eq(redis_do(clients[0], "WAIT 1 20"), "0");
+    kill(replica.pid, SIGCONT);
+    ck_assert_str_eq(redis_do(clients[0], "WAIT 1 10000"), "1");
+    PQfinish(console);
+    wait_end();
+}
+END_TEST
+
+/* Also one who has written nothing. */
+START_TEST(who_waits_holds_nobody_up)
+{
+    begin_wait("workers = 1\n");
+    ck_assert_str_eq(redis_do(clients[1], "SET k 1"), "OK");
+    ask(clients[1], "WAIT 2 0");
+    ask(clients[5], "WAIT 2 0");
+    await(redis_connections(&redis, "flags=b") == 2, 20);
+    for (int i = 0; i < 100; i++)
+        ck_assert_str_eq(redis_do(clients[i % 2 ? 0 : 2], "SET k %d", i), "OK");
+    for (int i = 1; i < 6; i += 4) {
+        redisFree(clients[i]);
+        clients[i] = redis_open(port);
+    }
+    await(redis_connections(&redis, "flags=b") == 0, 20);
+    wait_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("redis_replicas");
@@ -135,5 +262,9 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_replica_that_only_reads_says_so);
     suite_add(suite, SUITE_OURS, 30, a_replica_without_its_master_says_so);
     suite_add(suite, SUITE_OURS, 30, a_server_that_loads_says_so);
+    suite_add(suite, SUITE_OURS, 60, wait_tells_what_replicas_have);
+    suite_add(suite, SUITE_OURS, 60, wait_is_about_the_last_write_while_others_have_its_connection);
+    suite_add(suite, SUITE_OURS, 60, wait_is_about_the_last_write_when_its_connection_is_gone);
+    suite_add(suite, SUITE_OURS, 60, who_waits_holds_nobody_up);
     return suite_finish(suite);
 }
