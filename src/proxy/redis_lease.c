@@ -497,7 +497,8 @@ static void lease_ready(struct server *server, unsigned what)
         stream_again(&server->stream);
     if (stream_pending(&server->stream) > 0)
         stream_flush(&server->stream); /* a question that a reply led to */
-    if (redis_lease_over(client) || redis_client_quiet(client))
+    /* One that left a request half sent may have had its last reply. */
+    if (redis_lease_over(client) || redis_client_quiet(client) || client->long_request)
         redis_client_resume(client);
 }
 

@@ -329,7 +329,8 @@ static bool replies_due(const struct redis_client *client)
         return client->inflight > 0 || client->state == REDIS_CLIENT_STALLED ||
                client->state == REDIS_CLIENT_TOURING ||
                (client->state == REDIS_CLIENT_WAITING && !client->wants_apart);
-    return redis->owed.length > 0 && !redis->unframed && !redis->monitor &&
+    /* The rest of a request that is half sent never comes, nor its reply. */
+    return redis->owed.length > client->long_request && !redis->unframed && !redis->monitor &&
            !(redis_owed_at(&redis->owed, 0)->command->flags & REDIS_BLOCKING);
 }
 

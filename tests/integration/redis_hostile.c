@@ -176,6 +176,33 @@ START_TEST(a_user_whose_name_is_too_long_for_a_pool_is_refused)
 }
 END_TEST
 
+START_TEST(half_a_long_request_keeps_no_connection)
+{
+    char *half = text("*2\r\n$4\r\nECHO\r\n$90000\r\n%080000d", 0), *got;
+    size_t length;
+    int fd;
+
+    begin("pool_size=1", "workers = 1\n");
+    for (int i = 0; i < 2; i++) {
+        fd = say((const char *const[][2]){{"WATCH k\r\n", "+OK\r\n"}}, 1);
+        if (i == 1)
+            raw_send(fd, "GET k\r\n", 7);
+        raw_send(fd, half, strlen(half));
+        shutdown(fd, SHUT_WR);
+        got = raw_receive(fd, 1u << 20, 0, &length);
+        ck_assert_str_eq(got, i == 1 ? "$-1\r\n<end>" : "<end>");
+        free(got);
+        close(fd);
+    }
+    fd = raw_open(port);
+    raw_send(fd, half, strlen(half));
+    shutdown(fd, SHUT_WR);
+    ck_assert_str_eq(redis_do(redis_open(port), "PING"), "PONG");
+    close(fd);
+    sluice_stop(&sluice);
+}
+END_TEST
+
 /* Counts a word among bytes. */
 static unsigned count_of(const char *bytes, const char *word)
 {
@@ -356,6 +383,7 @@ int main(void)
     suite_add(suite, SUITE_OURS, 30, a_client_whose_replies_cannot_be_told_apart_passes_no_gate);
     suite_add(suite, SUITE_OURS, 30, a_client_whose_replies_cannot_be_told_apart_stays_who_it_is);
     suite_add(suite, SUITE_OURS, 30, a_user_whose_name_is_too_long_for_a_pool_is_refused);
+    suite_add(suite, SUITE_OURS, 30, half_a_long_request_keeps_no_connection);
     suite_add(suite, SUITE_OURS, 30, a_subscription_of_any_length_is_counted);
     suite_add(suite, SUITE_OURS, 30, a_refused_subscription_takes_nothing_along);
     suite_add_loop(suite, SUITE_OURS, 30, the_rest_of_a_transaction_is_not_sent_elsewhere, 2);
