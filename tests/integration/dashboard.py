@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
@@ -38,7 +37,7 @@ class Browser:
             f"http://127.0.0.1:{self.port}{path}", method=method,
             data=None if body is None else json.dumps(body).encode())
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=PATIENCE_S) as answer:
+        with opener.open(request, timeout=PATIENCE_S * 2) as answer:
             return json.load(answer)["value"]
 
     def open(self, url):
@@ -76,14 +75,20 @@ class Browser:
             self.driver.wait()
 
     def await_true(self, script):
-        """Waits until it is true; returns what it is then."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            value = self.run(script)
-            if value:
-                return value
-            time.sleep(0.1)
-        raise SystemExit("waited in vain for: " + script)
+        """Looks at it after each change of the page until it is true; returns what it is then."""
+        self.call("POST", self.session + "/timeouts", {"script": int(PATIENCE_S * 1000)})
+        return self.call("POST", self.session + "/execute/async", {"script": """
+            const done = arguments[0], observer = new MutationObserver(look);
+            function look() {
+                const value = SCRIPT;
+                if (value) {
+                    observer.disconnect();
+                    done(value);
+                }
+            }
+            observer.observe(document, {subtree: true, childList: true, characterData: true,
+                                        attributes: true});
+            look();""".replace("SCRIPT", script), "args": []})
 
 
 def console(conninfo, table, column):
