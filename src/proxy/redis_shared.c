@@ -308,10 +308,11 @@ static void shared_waited(struct timer *timer)
 static void shared_measure_delays(const struct redis_shared *shared)
 {
     const struct conf_redis *conf = shared->pool->redis;
-    uint64_t now_us = loop_now_us(redis_shared_loop(shared));
+    uint64_t now_us;
 
     if (!conf || (conf->max_delay_us == 0 && !conf->batch_keys))
         return;
+    now_us = loop_now_us(redis_shared_loop(shared));
     for (uint32_t i = 0; i < shared->unsent_owed.length; i++)
         latency_add(&shared->pool->latencies, LATENCY_batch_delay,
                     now_us - redis_owed_at(&shared->unsent_owed, i)->since_us);
